@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian packages as parts: fetched once into a cache, unpacked without root.
+
+Used by the Linux guest's recipe and by the test rig, possibly at the same
+time from two make jobs: every change of the cache happens under one file
+lock, and a package appears in it by a rename, so what is there is complete.
+A package that is in the cache is never fetched again.
+"""
+import contextlib
+import fcntl
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+KERNEL = "linux-image-cloud-amd64"
+BUSYBOX = "busybox-static"
+
+
+class PartsError(Exception):
+    """A part can't be had; the text says which one and what would help."""
+
+
+def project_root():
+    here = os.path.dirname(os.path.abspath(__file__))
+    return os.path.dirname(os.path.dirname(here))
+
+
+def build_dir():
+    return os.path.join(project_root(), "build")
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Hold the lock of a directory that several processes fill."""
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _kernel_pattern():
+    return "linux-image-*-cloud-amd64_*_amd64.deb"
+
+
+def _cached(cache, pattern):
+    """The most recently fetched package file that matches, or None."""
+    found = glob.glob(os.path.join(cache, pattern))
+    return max(found, key=os.path.getmtime) if found else None
+
+
+def _real_kernel_package():
+    """The versioned package behind the kernel's meta package."""
+    try:
+        text = subprocess.run(["apt-cache", "depends", KERNEL], check=True,
+                              stdout=subprocess.PIPE, text=True,
+                              timeout=120).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PartsError("apt-cache depends %s: %s" % (KERNEL, error))
+    match = re.search(r"Depends: (linux-image-\S+)", text)
+    if not match:
+        raise PartsError("apt knows no package %s: run apt-get update, which "
+                         "make deps does" % KERNEL)
+    return match.group(1)
+
+
+def _download(package, cache):
+    with tempfile.TemporaryDirectory(dir=cache, prefix="get-") as part:
+        # As root apt would switch to a user who can't write here.
+        command = ["apt-get", "download", "-qq",
+                   "-o", "APT::Sandbox::User=root", package]
+        try:
+            subprocess.run(command, cwd=part, check=True, timeout=900,
+                           stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise PartsError("%s can't be fetched: %s" % (package, error))
+        debs = glob.glob(os.path.join(part, "*.deb"))
+        if len(debs) != 1:
+            raise PartsError("%s: expected one package file, apt-get left %d"
+                             % (package, len(debs)))
+        target = os.path.join(cache, os.path.basename(debs[0]))
+        os.rename(debs[0], target)
+        os.utime(target)
+        return target
+
+
+def _unpacked(deb, where):
+    """Unpack a package file under where, once; returns its directory."""
+    name = os.path.basename(deb)[:-len(".deb")]
+    root = os.path.join(where, name)
+    if os.path.isdir(root):
+        return root
+    part = tempfile.mkdtemp(dir=where, prefix="unpack-")
+    try:
+        subprocess.run(["dpkg-deb", "-x", deb, part], check=True, timeout=600)
+        os.chmod(part, 0o755)
+        os.rename(part, root)
+    except (OSError, subprocess.SubprocessError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise PartsError("%s can't be unpacked: %s" % (deb, error))
+    return root
+
+
+def package(name):
+    """Directory with the unpacked files of a package.
+
+    Fetches what is missing. name is KERNEL or the name of a package without
+    dependencies of its own, such as BUSYBOX.
+    """
+    cache = os.path.join(build_dir(), "cache", "debs")
+    roots = os.path.join(build_dir(), "cache", "roots")
+    is_kernel = name == KERNEL
+    with locked(cache), locked(roots):
+        deb = _cached(cache, _kernel_pattern() if is_kernel else name + "_*.deb")
+        if not deb:
+            deb = _download(_real_kernel_package() if is_kernel else name,
+                            cache)
+        return _unpacked(deb, roots)
+
+
+class Kernel:
+    """The stock kernel: its release, bzImage and module directory."""
+
+    def __init__(self):
+        self.root = package(KERNEL)
+        images = glob.glob(os.path.join(self.root, "boot", "vmlinuz-*"))
+        if len(images) != 1:
+            raise PartsError("%s holds %d kernels, expected one"
+                             % (self.root, len(images)))
+        self.image = images[0]
+        self.release = os.path.basename(images[0])[len("vmlinuz-"):]
+        for lib in ("lib/modules", "usr/lib/modules"):
+            self.modules = os.path.join(self.root, lib, self.release)
+            if os.path.isdir(self.modules):
+                return
+        raise PartsError("%s holds no modules" % self.root)
+
+
+def busybox():
+    """Path of the static busybox."""
+    root = package(BUSYBOX)
+    for path in ("bin/busybox", "usr/bin/busybox"):
+        if os.path.exists(os.path.join(root, path)):
+            return os.path.join(root, path)
+    raise PartsError("%s holds no busybox" % root)
