@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Building, driving and taking down a machine. See machine.h for the
+ * threads. INV-1: memory slots come before the irqchip and the irqchip
+ * before the vCPUs (KVM wants the second; the first saves a grace period).
+ * INV-2: a run is ended by one report only.
+ */
+#include "vmm/machine.h"
+
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "devices/platform.h"
+#include "vmm/acpi.h"
+#include "vmm/boot.h"
+#include "vmm/machine_private.h"
+
+#define DEFAULT_CMDLINE "console=ttyS0"
+
+struct phase_clock {
+	struct buf *report;
+	uint64_t last_ns;
+};
+
+static void phase(struct phase_clock *clock, const char *name)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (clock->report)
+		buf_printf(clock->report, "phase %-8s %6llu us\n", name,
+			   (unsigned long long)((now - clock->last_ns) / 1000));
+	clock->last_ns = now;
+}
+
+static int create_vm(struct machine *m, struct err *e)
+{
+	uint64_t identity = KVM_IDENTITY_MAP;
+	int r;
+
+	m->vm_fd = ioctl(m->kvm.fd, KVM_CREATE_VM, 0);
+	if (m->vm_fd < 0)
+		return err_sys(e, -errno, "KVM_CREATE_VM");
+	r = ram_set_slots(&m->ram, m->vm_fd, e);
+	if (r)
+		return r;
+	/* Old Intel CPUs need both for real mode; others ignore them. */
+	if (ioctl(m->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 &&
+	    errno != ENOTTY && errno != EINVAL)
+		return err_sys(e, -errno, "KVM_SET_IDENTITY_MAP_ADDR");
+	if (ioctl(m->vm_fd, KVM_SET_TSS_ADDR, KVM_TSS) < 0 && errno != ENOTTY &&
+	    errno != EINVAL)
+		return err_sys(e, -errno, "KVM_SET_TSS_ADDR");
+	if (ioctl(m->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		return err_sys(e, -errno, "KVM_CREATE_IRQCHIP");
+	return 0;
+}
+
+static int load_kernel(struct machine *m, struct boot_result *boot,
+		       struct buf *report, struct err *e)
+{
+	const struct vm_config *c = m->cfg.vm;
+	struct acpi_config ac = { .cpus = c->cpus };
+	struct acpi_result acpi;
+	struct boot_list list = {
+		.kernels = (const char *const *)c->kernel,
+		.count = c->kernels,
+		.initrd = c->initrd,
+		.cmdline = c->append ? c->append : DEFAULT_CMDLINE,
+		.rsdp = ACPI_TABLES,
+		.refused = m->cfg.refused,
+		.ctx = m->cfg.ops.ctx,
+	};
+	size_t chosen;
+	int r;
+
+	r = boot_first_loadable(boot, &chosen, &list, &m->ram.mem, e);
+	if (r)
+		return r;
+	memcpy(ac.genid, m->cfg.genid, sizeof(ac.genid));
+	r = acpi_build(&acpi, &ac, &m->ram.mem, e);
+	if (r)
+		return r;
+	if (report)
+		boot_describe(boot, report);
+	return 0;
+}
+
+static int set_boot_cpu(struct machine *m, const struct boot_result *boot,
+			struct err *e)
+{
+	int fd = m->vcpu[0].fd;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
+		return err_sys(e, -errno, "boot CPU: KVM_GET_SREGS");
+	boot_cpu_state(boot, &regs, &sregs);
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0)
+		return err_sys(e, -errno, "boot CPU: KVM_SET_SREGS");
+	if (ioctl(fd, KVM_SET_REGS, &regs) < 0)
+		return err_sys(e, -errno, "boot CPU: KVM_SET_REGS");
+	return 0;
+}
+
+static int build(struct machine *m, struct buf *report, struct err *e)
+{
+	struct phase_clock clock = { report, clock_mono_ns() };
+	struct boot_result boot;
+	int r;
+
+	r = kvm_open(&m->kvm, e);
+	if (!r)
+		r = ram_create(&m->ram, m->cfg.vm->memory_bytes, e);
+	if (!r)
+		r = create_vm(m, e);
+	if (r)
+		return r;
+	phase(&clock, "kvm");
+	r = load_kernel(m, &boot, report, e);
+	if (r)
+		return r;
+	phase(&clock, "load");
+	r = machine_add_devices(m, e);
+	if (!r)
+		r = machine_add_vcpus(m, e);
+	if (!r)
+		r = set_boot_cpu(m, &boot, e);
+	if (!r)
+		r = machine_start_threads(m, e);
+	phase(&clock, "cpus");
+	return r;
+}
+
+int machine_build(struct machine **out, const struct machine_config *config,
+		  struct buf *report, struct err *e)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return err_sys(e, -ENOMEM, "machine");
+	m->cfg = *config;
+	m->kvm.fd = m->vm_fd = m->ram.fd = -1;
+	pthread_mutex_init(&m->lock, NULL);
+	buf_init(&m->crash, CRASH_TEXT_BYTES);
+	r = build(m, report, e);
+	if (r) {
+		machine_destroy(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+void machine_destroy(struct machine *m)
+{
+	if (!m)
+		return;
+	machine_remove_vcpus(m);
+	machine_remove_devices(m);
+	if (m->vm_fd >= 0)
+		close(m->vm_fd);
+	ram_destroy(&m->ram);
+	kvm_close(&m->kvm);
+	buf_fini(&m->crash);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}
+
+void machine_run(struct machine *m)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&m->lock);
+	m->ended = false;
+	pthread_mutex_unlock(&m->lock);
+	atomic_store(&m->running, m->vcpus);
+	for (i = 0; i < m->vcpus; i++)
+		vcpu_set(&m->vcpu[i], VCPU_RUN);
+}
+
+void machine_park(struct machine *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->vcpus; i++)
+		vcpu_set(&m->vcpu[i], VCPU_PARK);
+}
+
+bool machine_is_parked(const struct machine *m)
+{
+	return atomic_load(&m->running) == 0;
+}
+
+uint32_t machine_parked_count(const struct machine *m)
+{
+	return m->vcpus - atomic_load(&m->running);
+}
+
+void machine_end_run(struct machine *m, enum vm_cause cause, uint32_t code)
+{
+	pthread_mutex_lock(&m->lock);
+	if (!m->ended) { /* INV-2 */
+		m->ended = true;
+		m->report.has_end = true;
+		m->report.cause = cause;
+		m->report.code = code;
+	}
+	pthread_mutex_unlock(&m->lock);
+	machine_park(m);
+	m->cfg.ops.report(m->cfg.ops.ctx);
+}
+
+void machine_take_report(struct machine *m, struct machine_report *out)
+{
+	pthread_mutex_lock(&m->lock);
+	*out = m->report;
+	m->report = (struct machine_report){ .has_end = false };
+	pthread_mutex_unlock(&m->lock);
+}
+
+const char *machine_crash_text(struct machine *m)
+{
+	return buf_text(&m->crash);
+}
+
+void machine_power_button(struct machine *m)
+{
+	power_button(m->dev.power);
+}
+
+int machine_ctrl_alt_del(struct machine *m, struct err *e)
+{
+	return i8042_ctrl_alt_del(m->dev.i8042, e);
+}
+
+void machine_nmi(struct machine *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->vcpus; i++)
+		vcpu_nmi(&m->vcpu[i]);
+}
+
+void machine_add_stats(const struct machine *m, struct vm_stats *out)
+{
+	uint32_t i, kind;
+
+	for (i = 0; i < m->vcpus; i++) {
+		const struct exit_log *log = &m->vcpu[i].log;
+
+		for (kind = 0; kind < VM_EXIT_KINDS; kind++) {
+			uint64_t n = atomic_load_explicit(&log->count[kind],
+							  memory_order_relaxed);
+
+			out->exits[kind] += n;
+			out->exits_total += n;
+		}
+		out->unknown_accesses += atomic_load_explicit(
+			&log->unknown_accesses, memory_order_relaxed);
+		out->cpu_ns += vcpu_cpu_ns(&m->vcpu[i]);
+	}
+	out->resident_bytes += ram_resident_bytes(&m->ram);
+}
+
+void machine_describe(struct machine *m, struct buf *out)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->dev.count; i++) {
+		struct device *d = m->dev.all[i];
+
+		buf_printf(out, "%s.%u:\n", d->ops->name, d->instance);
+		if (d->ops->describe)
+			d->ops->describe(d, out);
+	}
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest RAM: one memfd, one mapping, laid out below and above the 32-bit
+ * hole (devices/platform.h). Offsets in the memfd are RAM offsets: the part
+ * above the hole follows the part below it without a gap. Pages come into
+ * being when the guest touches them (docs/decisions/0001).
+ */
+#ifndef AMBER_VMM_RAM_H
+#define AMBER_VMM_RAM_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "devices/gmem.h"
+
+struct ram {
+	int fd;		/* the memfd, owned; -1: none */
+	uint8_t *host;	/* the mapping, owned; NULL: none */
+	uint64_t bytes; /* of both */
+	struct gmem mem;
+};
+
+/*
+ * Maps bytes (a multiple of 4096) of RAM that reads as zeroes. Errors:
+ * -ENOMEM and what else memfd_create, ftruncate and mmap give.
+ */
+int ram_create(struct ram *ram, uint64_t bytes, struct err *e);
+void ram_destroy(struct ram *ram);
+
+/* Hands the regions to KVM as memory slots 0.. of vm_fd. */
+int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e);
+
+/* Bytes of RAM that the host holds for the guest now. Any thread. */
+uint64_t ram_resident_bytes(const struct ram *ram);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM's beginning, end, and what can be asked of it. The loop's thread. */
+#include "vmm/vm.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm_private.h"
+
+static void on_console(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	loop_post(vm->loop, &vm->output_msg);
+}
+
+static int init_parts(struct vm *vm, struct err *e)
+{
+	struct console_config cc = { .on_output = on_console, .ctx = vm };
+	int r = console_create(&vm->console, &cc, e);
+
+	if (!r && vm->config->ready)
+		r = matcher_create(&vm->ready, vm->config->ready, e);
+	if (!r)
+		r = vcpu_install_kick(e);
+	if (!r && getrandom(vm->genid, sizeof(vm->genid), 0) !=
+			  (ssize_t)sizeof(vm->genid))
+		r = err_sys(e, -errno, "VM generation id: getrandom");
+	return r;
+}
+
+int vm_create(struct vm **out, struct loop *loop,
+	      const struct vm_config *config,
+	      const struct vm_observer *observer, struct err *e)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
+
+	if (!vm)
+		return err_sys(e, -ENOMEM, "VM");
+	vm->loop = loop;
+	vm->config = config;
+	vm->observer = *observer;
+	vm->state = VM_DEFINED;
+	vm->why.actor.kind = "policy";
+	vm->since_wall_ns = clock_wall_ns();
+	vm->since_mono_ns = clock_mono_ns();
+	vm->milestone = -1;
+	buf_init(&vm->boot_report, VM_REPORT_BYTES);
+	buf_init(&vm->crash_report, VM_REPORT_BYTES);
+	vm->report_msg = (struct loop_msg){ .run = vm_on_report, .ctx = vm };
+	vm->parked_msg = (struct loop_msg){ .run = vm_on_parked, .ctx = vm };
+	vm->job_msg = (struct loop_msg){ .run = vm_on_job, .ctx = vm };
+	vm->output_msg = (struct loop_msg){ .run = vm_on_output, .ctx = vm };
+	vm->settle_msg = (struct loop_msg){ .run = vm_settle, .ctx = vm };
+	r = init_parts(vm, e);
+	if (r) {
+		vm_destroy(vm);
+		return r;
+	}
+	*out = vm;
+	return 0;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm)
+		return;
+	vm_job_abandon(vm);
+	machine_destroy(vm->machine);
+	loop_disarm(&vm->rung_timer);
+	loop_disarm(&vm->ready_timer);
+	loop_disarm(&vm->restart_timer);
+	loop_unpost(vm->loop, &vm->report_msg);
+	loop_unpost(vm->loop, &vm->parked_msg);
+	loop_unpost(vm->loop, &vm->output_msg);
+	loop_unpost(vm->loop, &vm->settle_msg);
+	while (vm->waiters) {
+		struct vm_waiter *w = vm->waiters;
+
+		vm->waiters = w->next;
+		free(w);
+	}
+	matcher_destroy(vm->ready);
+	console_destroy(vm->console);
+	buf_fini(&vm->boot_report);
+	buf_fini(&vm->crash_report);
+	free(vm);
+}
+
+void vm_status(const struct vm *vm, struct vm_status *out)
+{
+	*out = (struct vm_status){
+		.state = vm->state,
+		.cause = vm->why.cause,
+		.actor = vm->why.actor,
+		.since_wall_ns = vm->since_wall_ns,
+		.ready = vm->is_ready,
+		.milestone = vm->milestone,
+		.boots = vm->boots,
+		.restarts = vm->restarts,
+		.vcpus = vm->config->cpus,
+		.reason = vm->why.reason,
+	};
+	if (!vm->machine)
+		return;
+	out->uptime_ns = clock_mono_ns() - vm->boot_mono_ns;
+	out->vcpus_parked = machine_parked_count(vm->machine);
+}
+
+void vm_stats(struct vm *vm, struct vm_stats *out)
+{
+	struct console_counters counters;
+
+	*out = vm->past;
+	out->memory_bytes = vm->config->memory_bytes;
+	out->pauses = vm->pauses;
+	out->last_pause_ns = vm->last_pause_ns;
+	out->last_resume_ns = vm->last_resume_ns;
+	console_get_counters(vm->console, &counters);
+	out->console_out_bytes = counters.output_bytes;
+	out->console_in_bytes = counters.input_bytes;
+	out->console_dropped_bytes = counters.input_dropped_bytes;
+	if (vm->machine)
+		machine_add_stats(vm->machine, out);
+}
+
+const char *vm_exit_name(unsigned int kvm_exit)
+{
+	return exit_name(kvm_exit);
+}
+
+const char *vm_boot_report(const struct vm *vm)
+{
+	return vm->boot_report.len ? (const char *)vm->boot_report.data : "";
+}
+
+const char *vm_crash_report(const struct vm *vm)
+{
+	return vm->crash_report.len ? (const char *)vm->crash_report.data : "";
+}
+
+void vm_describe_devices(struct vm *vm, struct buf *out)
+{
+	if (vm->machine)
+		machine_describe(vm->machine, out);
+}
+
+struct console *vm_console(struct vm *vm)
+{
+	return vm->console;
+}
+
+const struct vm_config *vm_configuration(const struct vm *vm)
+{
+	return vm->config;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Building and taking down a machine, on a thread of its own, because files
+ * are read and KVM waits for grace periods: the socket answers meanwhile.
+ * The job's struct belongs to its thread until job_msg is posted.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "vmm/vm_private.h"
+
+#define STACK_BYTES (256 << 10)
+
+static void on_refused(void *ctx, const char *path, const struct err *why)
+{
+	struct vm *vm = ctx;
+
+	(void)path; /* the text begins with it */
+	buf_printf(&vm->job->refusals, "%s\n", why->text);
+}
+
+static void on_machine_report(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	loop_post(vm->loop, &vm->report_msg);
+}
+
+static void on_machine_parked(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	loop_post(vm->loop, &vm->parked_msg);
+}
+
+static void *job_main(void *arg)
+{
+	struct vm *vm = arg;
+	struct vm_job *job = vm->job;
+
+	machine_destroy(job->old);
+	job->old = NULL;
+	if (job->kind != JOB_DESTROY)
+		machine_build(&job->built, &job->config, &job->report,
+			      &job->err);
+	loop_post(vm->loop, &vm->job_msg);
+	return NULL;
+}
+
+static void keep_figures(struct vm *vm)
+{
+	if (!vm->machine)
+		return;
+	machine_add_stats(vm->machine, &vm->past);
+	vm->past.resident_bytes = 0;
+}
+
+static struct vm_job *job_create(struct vm *vm, enum vm_job_kind kind)
+{
+	struct vm_job *job = calloc(1, sizeof(*job));
+	int i;
+
+	if (!job)
+		return NULL;
+	job->kind = kind;
+	job->started_ns = clock_mono_ns();
+	buf_init(&job->report, VM_REPORT_BYTES);
+	buf_init(&job->refusals, VM_REFUSALS_TEXT);
+	job->config = (struct machine_config){
+		.vm = vm->config,
+		.console = vm->console,
+		.ops = { vm, on_machine_report, on_machine_parked },
+		.refused = on_refused,
+	};
+	for (i = 0; i < 16; i++)
+		job->config.genid[i] = vm->genid[i];
+	return job;
+}
+
+static void job_free(struct vm_job *job)
+{
+	buf_fini(&job->report);
+	buf_fini(&job->refusals);
+	free(job);
+}
+
+static void job_failed_to_start(struct vm *vm, int error)
+{
+	struct vm_why why = vm->why;
+
+	why.cause = VM_CAUSE_START_FAILED;
+	/* Without a thread the old machine is taken down here. */
+	machine_destroy(vm->machine);
+	vm->machine = NULL;
+	vm_enter(vm, VM_STOPPED, &why);
+	vm_op_end(vm, error, NULL, "no memory or thread to build the machine");
+}
+
+void vm_build(struct vm *vm, enum vm_job_kind kind)
+{
+	pthread_attr_t attr;
+	int r;
+
+	loop_disarm(&vm->ready_timer);
+	keep_figures(vm);
+	vm->job = job_create(vm, kind);
+	if (!vm->job) {
+		job_failed_to_start(vm, -ENOMEM);
+		return;
+	}
+	vm->job->old = vm->machine;
+	vm->machine = NULL;
+	vm->boot_mono_ns = clock_mono_ns();
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	r = pthread_create(&vm->job->thread, &attr, job_main, vm);
+	pthread_attr_destroy(&attr);
+	if (r) {
+		vm->machine = vm->job->old;
+		job_free(vm->job);
+		vm->job = NULL;
+		job_failed_to_start(vm, -r);
+	}
+}
+
+/* One event per kernel that was passed over. */
+static void report_refusals(struct vm *vm, struct vm_job *job)
+{
+	char *text = (char *)job->refusals.data;
+	char *end;
+
+	while (job->refusals.len && *text) {
+		for (end = text; *end && *end != '\n'; end++)
+			;
+		if (!*end)
+			break;
+		*end = 0;
+		vm_emit(vm, VM_EVENT_BOOT_REFUSED, &vm->why, 0, 0, text);
+		text = end + 1;
+	}
+}
+
+static void build_failed(struct vm *vm, const struct vm_job *job)
+{
+	struct vm_why why = vm->why;
+
+	why.cause = VM_CAUSE_START_FAILED;
+	vm_enter(vm, VM_STOPPED, &why);
+	vm->end = why;
+	vm_emit(vm, VM_EVENT_BOOT, &why, 0, 0, job->err.text);
+	vm_op_end(vm, job->err.code, NULL, job->err.text);
+	vm_stopped(vm);
+}
+
+static void built(struct vm *vm, struct vm_job *job)
+{
+	struct vm_why why = vm->why;
+
+	vm->machine = job->built;
+	vm->boots++;
+	vm->is_ready = false;
+	vm->milestone = -1;
+	buf_reset(&vm->boot_report);
+	buf_puts(&vm->boot_report, buf_text(&job->report));
+	buf_reset(&vm->crash_report);
+	vm_emit(vm, VM_EVENT_BOOT, &why, clock_mono_ns() - job->started_ns,
+		vm->boots, buf_text(&vm->boot_report));
+	vm_watch_ready(vm);
+	if (vm->run_after_build)
+		vm_run(vm, &why);
+	else
+		vm_enter(vm, VM_PAUSED, &why);
+	vm_op_end(vm, 0, vm_ladder_rung(vm), NULL);
+}
+
+void vm_on_job(void *ctx)
+{
+	struct vm *vm = ctx;
+	struct vm_job *job = vm->job;
+
+	if (!job)
+		return;
+	pthread_join(job->thread, NULL);
+	vm->job = NULL;
+	report_refusals(vm, job);
+	if (vm->goal == GOAL_STOP && job->built) {
+		/* Stopped while it was being built. */
+		vm->machine = job->built;
+		vm->goal = GOAL_NONE;
+		vm_build(vm, JOB_DESTROY);
+	} else if (job->kind == JOB_DESTROY || vm->goal == GOAL_STOP) {
+		vm->goal = GOAL_NONE;
+		vm_stopped(vm);
+	} else if (job->built) {
+		built(vm, job);
+	} else {
+		build_failed(vm, job);
+	}
+	job_free(job);
+}
+
+void vm_job_abandon(struct vm *vm)
+{
+	struct vm_job *job = vm->job;
+
+	if (!job)
+		return;
+	pthread_join(job->thread, NULL);
+	loop_unpost(vm->loop, &vm->job_msg);
+	machine_destroy(job->built);
+	vm->job = NULL;
+	job_free(job);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ladder of a graceful shutdown or reboot: each rung asks the guest in
+ * another way and gets a deadline. The rung that worked is in the answer.
+ * The loop's thread.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "vmm/vm_private.h"
+
+struct rung {
+	const char *name;
+	int (*press)(struct machine *m, struct err *e);
+};
+
+static int press_power_button(struct machine *m, struct err *e)
+{
+	(void)e;
+	machine_power_button(m);
+	return 0;
+}
+
+static const struct rung rungs[] = {
+	{ "powerbutton", press_power_button },
+	{ "ctrl-alt-del", machine_ctrl_alt_del },
+};
+
+#define RUNGS (sizeof(rungs) / sizeof(rungs[0]))
+
+const char *vm_ladder_rung(const struct vm *vm)
+{
+	if (!vm->op.is_active || !vm->op.on_ladder)
+		return "";
+	return vm->op.forced ? "forced" : rungs[vm->op.rung].name;
+}
+
+static uint64_t deadline_ns(const struct vm *vm)
+{
+	if (vm->op.request.timeout_ms)
+		return vm->op.request.timeout_ms * NS_PER_MS;
+	return vm->config->shutdown_timeout_s * NS_PER_S;
+}
+
+static void note(struct vm *vm, const char *rung, const char *why)
+{
+	size_t used = strlen(vm->op.tried);
+
+	snprintf(vm->op.tried + used, sizeof(vm->op.tried) - used, "%s%s: %s",
+		 used ? "; " : "", rung, why);
+}
+
+static void force(struct vm *vm)
+{
+	bool is_reboot = vm->op.request.command == VM_CMD_REBOOT;
+	struct vm_why why = vm->why;
+
+	vm->op.forced = true;
+	vm_emit(vm, VM_EVENT_RUNG, &why, 0, 0, "forced");
+	vm_park_for(vm, is_reboot ? GOAL_RESET : GOAL_STOP);
+}
+
+/* No rung worked: the guest goes on, and the answer says what was tried. */
+static void give_up(struct vm *vm)
+{
+	struct vm_why why = vm->why;
+	char text[VM_TEXT_MAX + 1];
+
+	snprintf(text, sizeof(text), "%s", vm->op.tried);
+	if (machine_is_parked(vm->machine)) {
+		force(vm); /* its end is being dealt with */
+		return;
+	}
+	vm->goal = GOAL_NONE;
+	vm_enter(vm, VM_RUNNING, &why);
+	vm_op_end(vm, -ETIMEDOUT, NULL, text);
+}
+
+static void climb(struct vm *vm);
+
+static void on_deadline(void *ctx)
+{
+	struct vm *vm = ctx;
+	char text[48];
+
+	snprintf(text, sizeof(text), "no answer in %llu ms",
+		 (unsigned long long)(deadline_ns(vm) / NS_PER_MS));
+	note(vm, rungs[vm->op.rung].name, text);
+	vm->op.rung++;
+	climb(vm);
+}
+
+/* Tries the present rung, or the next one that can be pressed. */
+static void climb(struct vm *vm)
+{
+	struct err e = ERR_NONE;
+
+	for (; vm->op.rung < RUNGS; vm->op.rung++) {
+		const struct rung *rung = &rungs[vm->op.rung];
+
+		vm_emit(vm, VM_EVENT_RUNG, &vm->why, 0, vm->op.rung,
+			rung->name);
+		if (rung->press(vm->machine, &e) == 0) {
+			loop_arm(vm->loop, &vm->rung_timer, deadline_ns(vm),
+				 on_deadline, vm);
+			return;
+		}
+		note(vm, rung->name, e.text);
+	}
+	if (vm->op.request.force)
+		force(vm);
+	else
+		give_up(vm);
+}
+
+void vm_ladder_begin(struct vm *vm)
+{
+	vm->op.on_ladder = true;
+	vm->op.rung = 0;
+	climb(vm);
+}
+
+void vm_ladder_end(struct vm *vm)
+{
+	loop_disarm(&vm->rung_timer);
+	vm->op.on_ladder = false;
+}
