@@ -3,7 +3,9 @@
  * Event loop over epoll. Entered by its own thread, and by any thread in
  * loop_post() and loop_stop(). INV-1: a message is in the queue exactly when
  * its queued flag is set (both under the lock). INV-2: a removed source gets
- * no more events of the round that is being handed out.
+ * no more events of the round that is being handed out. INV-3: a round runs
+ * no more messages than were queued when it began, so that messages posted
+ * for ever don't keep timers and descriptors waiting.
  */
 #include "base/loop.h"
 
@@ -30,6 +32,7 @@ struct loop {
 
 	pthread_mutex_t lock; /* guards the message queue */
 	struct loop_msg *head, **tail;
+	unsigned int posted; /* messages in the queue */
 };
 
 static void wake(struct loop *l)
@@ -52,22 +55,36 @@ static struct loop_msg *take(struct loop *l)
 		if (!l->head)
 			l->tail = &l->head;
 		m->queued = false;
+		l->posted--;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return m;
+}
+
+static unsigned int count_posted(struct loop *l)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&l->lock);
+	n = l->posted;
+	pthread_mutex_unlock(&l->lock);
+	return n;
 }
 
 static void on_wake(void *ctx, uint32_t events)
 {
 	struct loop *l = ctx;
 	struct loop_msg *m;
+	unsigned int left;
 	uint64_t count;
 
 	(void)events;
 	while (read(l->wake_fd, &count, sizeof(count)) < 0 && errno == EINTR)
 		;
-	while ((m = take(l)) != NULL)
+	for (left = count_posted(l); left && (m = take(l)); left--)
 		m->run(m->ctx);
+	if (count_posted(l)) /* INV-3: the next round's */
+		wake(l);
 }
 
 int loop_create(struct loop **out, struct err *e)
@@ -197,6 +214,7 @@ void loop_post(struct loop *l, struct loop_msg *m)
 	if (!m->queued) {
 		was_empty = !l->head;
 		m->queued = true;
+		l->posted++;
 		m->next = NULL;
 		*l->tail = m;
 		l->tail = &m->next;
@@ -218,6 +236,7 @@ void loop_unpost(struct loop *l, struct loop_msg *m)
 		if (!*at)
 			l->tail = at;
 		m->queued = false;
+		l->posted--;
 		break;
 	}
 	pthread_mutex_unlock(&l->lock);

@@ -14,7 +14,8 @@
 #define MAGIC_BYTES   8
 #define ARCH_X86_64   0x8664u
 #define HEADER_BYTES  (MAGIC_BYTES + 4 + 4)
-#define SECTION_BYTES (STATE_NAME_BYTES + 4 + 4 + 4 + 4)
+#define CRC_AT	      (STATE_NAME_BYTES + 4 + 4 + 4)
+#define SECTION_BYTES (CRC_AT + 4)
 
 void state_save(struct state_io *io, const char *section, struct buf *out)
 {
@@ -136,20 +137,30 @@ int state_write_header(struct buf *out)
 	return buf_put_u32(out, STATE_FORMAT_VERSION);
 }
 
+/* Over the section's header up to the checksum, and its bytes. */
+static uint32_t section_crc(const uint8_t *header, const uint8_t *bytes,
+			    size_t len)
+{
+	uLong crc = crc32_z(0, header, CRC_AT);
+
+	/* zlib takes NULL for "start anew", also when there is nothing. */
+	return (uint32_t)(len ? crc32_z(crc, bytes, len) : crc);
+}
+
 int state_write_section(struct buf *out, const char *name, uint32_t instance,
 			uint32_t version, const uint8_t *bytes, size_t len)
 {
-	char padded[STATE_NAME_BYTES] = { 0 };
+	uint8_t header[CRC_AT] = { 0 };
 	size_t n = strlen(name);
 
 	if (n >= STATE_NAME_BYTES || len > STATE_SECTION_BYTES)
 		return -EINVAL;
-	memcpy(padded, name, n);
-	buf_put(out, padded, sizeof(padded));
-	buf_put_u32(out, instance);
-	buf_put_u32(out, version);
-	buf_put_u32(out, (uint32_t)len);
-	buf_put_u32(out, (uint32_t)crc32_z(0, bytes, len));
+	memcpy(header, name, n);
+	put_le32(header + STATE_NAME_BYTES, instance);
+	put_le32(header + STATE_NAME_BYTES + 4, version);
+	put_le32(header + STATE_NAME_BYTES + 8, (uint32_t)len);
+	buf_put(out, header, sizeof(header));
+	buf_put_u32(out, section_crc(header, bytes, len));
 	return buf_put(out, bytes, len);
 }
 
@@ -189,14 +200,14 @@ int state_read_section(const uint8_t *in, size_t len, size_t *at,
 	s->instance = get_le32(h + 16);
 	s->version = get_le32(h + 20);
 	s->len = get_le32(h + 24);
-	crc = get_le32(h + 28);
+	crc = get_le32(h + CRC_AT);
 	if (s->len > STATE_SECTION_BYTES || s->len > len - *at - SECTION_BYTES)
 		return err_set(e, -EBADMSG,
 			       "section %s at byte %zu: length %u is beyond "
 			       "the end",
 			       s->name, *at, s->len);
 	s->bytes = h + SECTION_BYTES;
-	if ((uint32_t)crc32_z(0, s->bytes, s->len) != crc)
+	if (section_crc(h, s->bytes, s->len) != crc)
 		return err_set(e, -EBADMSG, "checksum mismatch in section %s",
 			       s->name);
 	*at += SECTION_BYTES + s->len;

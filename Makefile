@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# amber: make demo, make check; see README.md. Products go to build/.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+CLANG ?= clang
+OUT ?= build
+OPT ?= -O2 -g
+WERROR ?=
+SANITIZE ?=
+
+WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wwrite-strings \
+	-Wundef -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+	-Wimplicit-fallthrough -Wnull-dereference
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+CFLAGS := -std=gnu11 -D_GNU_SOURCE -I. $(OPT) $(WARN) $(WERROR) $(SANITIZE) \
+	-pthread -MMD -MP
+
+# make V=1 shows the commands.
+V ?= 0
+ifeq ($(V),0)
+.SILENT:
+endif
+
+.DEFAULT_GOAL := all
+
+LAYERS := base disk devices vmm snapshot clone control
+MAINS := control/cli_main.c control/vmm_main.c
+# The command line's own files: amber-vmm must not wait for them.
+CLI_SRC := $(filter-out $(MAINS),$(wildcard $(foreach p,cli client term \
+	host gen,control/$(p)*.c)))
+SRC := $(filter-out $(MAINS) $(CLI_SRC),$(wildcard $(LAYERS:%=%/*.c)))
+OBJ := $(SRC:%.c=$(OUT)/obj/%.o)
+CLI_OBJ := $(CLI_SRC:%.c=$(OUT)/obj/%.o)
+LIB := $(OUT)/libamber.a
+CLI_LIB := $(OUT)/libamber-cli.a
+HEADERS := $(wildcard $(LAYERS:%=%/*.h))
+
+# amber-vmm is linked statically: the dynamic linker would cost more than all
+# the rest of a start (docs/decisions/0002). TLS is never used: the symbols
+# that libmicrohttpd.a wants of a TLS library are all set to one function.
+MHD_A := $(firstword $(wildcard /usr/lib/*/libmicrohttpd.a /usr/lib/libmicrohttpd.a))
+NO_TLS = $(shell nm -u $(MHD_A) 2>/dev/null | sed -n \
+	's/^ *U \(gnutls_[a-z0-9_]*\)$$/-Wl,--defsym=\1=amber_no_tls/p' | sort -u)
+LIBS_STATIC = -static -Wl,-u,amber_no_tls -lmicrohttpd $(NO_TLS) -ljansson -lz -pthread
+LIBS_TEST = -lcheck -lsubunit -lmicrohttpd -ljansson -lz -lm -lrt -pthread -ldl
+LIBS_CLI = -ljansson -lz -pthread -ldl
+
+.PHONY: all
+all: $(OUT)/amber-vmm $(OUT)/amber guests
+
+include guest-images/guests.mk
+include guest-images/linux/linux.mk
+
+$(OUT)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(HARDEN) -c -o $@ $<
+
+$(LIB): $(OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(CLI_LIB): $(CLI_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(OUT)/amber-vmm: $(OUT)/obj/control/vmm_main.o $(LIB)
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS_VMM)
+
+LIBS_VMM ?= $(LIBS_STATIC)
+
+$(OUT)/amber: $(OUT)/obj/control/cli_main.o $(CLI_LIB) $(LIB)
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS_CLI)
+
+# --- tests -----------------------------------------------------------------
+UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
+
+$(OUT)/unit/%: tests/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) $(LIBS_TEST)
+
+.PHONY: unit
+unit: $(UNIT)
+
+-include $(shell find $(OUT)/obj $(OUT)/unit -name '*.d' 2>/dev/null)
+
+# --- what a fresh Debian 12 machine needs -----------------------------------
+DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
+	libjansson-dev zlib1g-dev libcurl4-openssl-dev python3 busybox-static \
+	kmod zstd lz4 xz-utils clang libclang-rt-14-dev clang-format cppcheck \
+	shellcheck check libsubunit-dev acpica-tools qemu-system-x86 curl
+
+.PHONY: deps
+deps:
+	tests/deps.sh $(DEPS)
+
+# --- the suite ---------------------------------------------------------------
+.PHONY: check lint
+check: all unit lint
+	OUT=$(OUT) tests/check.sh
+
+lint:
+	tests/lint.sh

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handlers of the route table. Each gets a checked call and answers it:
+ * now, later with call_finish(), as a stream or as an upgrade. Loop thread.
+ */
+#ifndef AMBER_CONTROL_API_H
+#define AMBER_CONTROL_API_H
+
+#include "control/call.h"
+
+/* api_vm.c */
+void api_root(struct call *call);
+void api_status(struct call *call);
+void api_config(struct call *call);
+void api_stats(struct call *call);
+void api_boot(struct call *call);
+void api_crash(struct call *call);
+void api_devices(struct call *call);
+void api_openapi(struct call *call);
+
+/* api_command.c: every POST */
+void api_command(struct call *call);
+
+/* api_ready.c */
+void api_ready(struct call *call);
+
+/* api_console.c, api_attach.c */
+void api_console(struct call *call);
+void api_attach(struct call *call);
+
+/* api_events.c */
+void api_events(struct call *call);
+void api_journal(struct call *call);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handler of every lifecycle command: hands a request to the VM and answers
+ * when it ends. A client that goes away does not stop what it began. Loop
+ * thread. INV-1: each command leaves one record with actor and reason.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "control/api.h"
+#include "control/control.h"
+#include "control/json_out.h"
+#include "control/routes.h"
+#include "control/text.h"
+
+static enum vm_command command_of(const struct call *call)
+{
+	return (enum vm_command)call->route->command;
+}
+
+static const char *outcome(const struct vm_result *r)
+{
+	if (r->refused)
+		return "refused";
+	if (r->error)
+		return "failed";
+	return r->changed ? "done" : "nothing to do";
+}
+
+static void record(struct call *call, const struct vm_result *r)
+{
+	char text[VM_TEXT_MAX + 1];
+
+	snprintf(text, sizeof(text), "%s: %s%s%s",
+		 vm_command_text(command_of(call)), outcome(r),
+		 *r->text ? ": " : "", r->text);
+	control_note(call->control,
+		     &(struct event_note){
+			     .kind = r->refused ? "refused" : "command",
+			     .state = r->state,
+			     .cause = vm_cause_text(VM_CAUSE_COMMAND),
+			     .actor = control_actor(&call->peer),
+			     .reason = call->text,
+			     .text = text,
+			     .duration_ns = clock_mono_ns() - call->began_ns,
+		     });
+}
+
+static void answer_done(struct call *call, const struct vm_result *r)
+{
+	struct json_out j;
+
+	json_out_init(&j, &call->body, false);
+	jout_open(&j, NULL, '{');
+	jout_bool(&j, "changed", r->changed);
+	jout_text(&j, "state", vm_state_text(r->state));
+	jout_uint(&j, "duration_us",
+		  (clock_mono_ns() - call->began_ns) / NS_PER_US);
+	if (*r->rung)
+		jout_text(&j, "rung", r->rung);
+	if (*r->text)
+		jout_text(&j, "text", r->text);
+	jout_close(&j, '}');
+	buf_put(&call->body, "\n", 1);
+	call_answer(call, 200, "application/json");
+}
+
+static enum problem_code code_of(const struct call *call, int error)
+{
+	switch (error) {
+	case -ETIMEDOUT:
+		return PROBLEM_SHUTDOWN_TIMEOUT;
+	case -ECANCELED:
+		return PROBLEM_SUPERSEDED;
+	case -EBUSY:
+		return PROBLEM_BUSY;
+	default:
+		break;
+	}
+	if (command_of(call) == VM_CMD_START ||
+	    command_of(call) == VM_CMD_RESET ||
+	    command_of(call) == VM_CMD_REBOOT)
+		return PROBLEM_START_FAILED;
+	return PROBLEM_INTERNAL;
+}
+
+static void answer_error(struct call *call, const struct vm_result *r)
+{
+	const char *text = *r->text ? r->text : strerrordesc_np(-r->error);
+
+	if (r->refused)
+		control_answer_wrong_state(call, command_of(call), r->state,
+					   r->help);
+	else
+		call_problem(call, code_of(call, r->error), "%s: %s",
+			     vm_command_text(command_of(call)),
+			     text ? text : "unknown error");
+}
+
+static void done(void *ctx, const struct vm_result *result)
+{
+	struct call *call = ctx;
+
+	record(call, result);
+	if (result->error || result->refused)
+		answer_error(call, result);
+	else
+		answer_done(call, result);
+	call_finish(call);
+}
+
+void api_command(struct call *call)
+{
+	struct vm_request request = {
+		.command = command_of(call),
+		.actor = control_actor(&call->peer),
+		.emergency = call_number(call, "emergency", 0),
+		.paused = call_number(call, "paused", 0),
+		.force = call_number(call, "force", 0),
+		.timeout_ms = (uint32_t)call_number(call, "timeout_ms", 0),
+		.done = done,
+		.ctx = call,
+	};
+
+	text_copy(request.reason, sizeof(request.reason), call->text);
+	vm_submit(call->control->vm, &request);
+}

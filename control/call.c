@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parameters and answers of a call. Loop thread. */
+#include "control/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "control/routes.h"
+
+void call_init(struct call *call, struct control *control,
+	       const struct call_carrier *carrier, const struct peer *peer)
+{
+	struct buf body = call->body; /* its memory is used again */
+
+	*call = (struct call){
+		.control = control,
+		.carrier = carrier,
+		.peer = *peer,
+		.began_ns = clock_mono_ns(),
+		.body = body,
+	};
+	if (!body.limit)
+		buf_init(&call->body, CALL_ANSWER_BYTES);
+	buf_reset(&call->body);
+}
+
+void call_fini(struct call *call)
+{
+	loop_disarm(&call->timer);
+	buf_fini(&call->body);
+}
+
+static const struct call_value *find(const struct call *call, const char *param)
+{
+	size_t i;
+
+	for (i = 0; i < call->route->param_count; i++)
+		if (strcmp(call->route->params[i].name, param) == 0)
+			return &call->value[i];
+	return NULL;
+}
+
+bool call_has(const struct call *call, const char *param)
+{
+	const struct call_value *v = find(call, param);
+
+	return v && v->given;
+}
+
+uint64_t call_number(const struct call *call, const char *param,
+		     uint64_t fallback)
+{
+	const struct call_value *v = find(call, param);
+
+	return v && v->given ? v->number : fallback;
+}
+
+void call_answer(struct call *call, unsigned int status, const char *type)
+{
+	call->kind = CALL_BYTES;
+	call->status = status;
+	call->type = type;
+}
+
+static void answer_problem(struct call *call, enum problem_code code,
+			   const char *detail, const char *state,
+			   const char *help)
+{
+	buf_reset(&call->body);
+	call->problem = code;
+	problem_print(&call->body, code, detail, state, help);
+	call_answer(call, problem_row(code)->status, PROBLEM_TYPE);
+}
+
+void call_problem(struct call *call, enum problem_code code, const char *fmt,
+		  ...)
+{
+	char detail[ERR_TEXT_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	answer_problem(call, code, detail, NULL, NULL);
+}
+
+void call_wrong_state(struct call *call, const char *detail, const char *state,
+		      const char *help)
+{
+	answer_problem(call, PROBLEM_WRONG_STATE, detail, state, help);
+}
+
+void call_set_header(struct call *call, const char *name, uint64_t value)
+{
+	struct call_header *h = &call->header[call->headers++];
+
+	h->name = name;
+	snprintf(h->value, sizeof(h->value), "%llu", (unsigned long long)value);
+}
+
+void call_finish(struct call *call)
+{
+	loop_disarm(&call->timer);
+	call->cancel = NULL;
+	call->carrier->finished(call);
+}
+
+void call_wake(struct call *call)
+{
+	call->carrier->wake(call);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The VM's observer: events into the ring, the journal and the streams;
+ * console output into the log; reports and state into files. Loop thread.
+ */
+#include "control/control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "control/limits.h"
+#include "control/record.h"
+#include "control/text.h"
+#include "devices/console.h"
+
+#define PIECE_BYTES	 4096
+#define PIECES_PER_ROUND 64 /* then others get their turn */
+#define REFUSALS_PER_S	 20 /* that are recorded one by one */
+
+/* --- records ------------------------------------------------------------ */
+
+struct vm_actor control_actor(const struct peer *peer)
+{
+	return (struct vm_actor){ .kind = "api",
+				  .uid = peer->uid,
+				  .pid = peer->pid };
+}
+
+static void publish(struct control *c, const struct event_record *record)
+{
+	if (!record)
+		return;
+	scribe_append(c->scribe, SCRIBE_JOURNAL, record->json,
+		      record->json_bytes);
+	scribe_append(c->scribe, SCRIBE_JOURNAL, "\n", 1);
+	control_events_changed(c);
+}
+
+void control_note(struct control *c, const struct event_note *note)
+{
+	publish(c, events_note(c->events, note));
+}
+
+static void note_text(struct control *c, const char *kind,
+		      const struct vm_actor *actor, const char *reason,
+		      const char *text)
+{
+	struct vm_status status;
+
+	vm_status(c->vm, &status);
+	control_note(c, &(struct event_note){
+				.kind = kind,
+				.state = status.state,
+				.cause = vm_cause_text(status.cause),
+				.actor = *actor,
+				.reason = reason,
+				.text = text,
+			});
+}
+
+/* A second is over: those that were not recorded one by one. */
+static void sum_up_refusals(void *ctx)
+{
+	struct vm_actor actor = { .kind = "policy", .uid = getuid() };
+	struct control *c = ctx;
+	char text[64];
+
+	if (c->refused_hidden) {
+		snprintf(text, sizeof(text), "%u more requests were refused",
+			 c->refused_hidden);
+		note_text(c, "refused", &actor, "", text);
+	}
+	c->refused_count = 0;
+	c->refused_hidden = 0;
+}
+
+void control_note_refused(struct control *c, const struct peer *peer,
+			  const char *reason, const char *text)
+{
+	struct vm_actor actor = control_actor(peer);
+
+	if (!c->refused_timer.loop)
+		loop_arm(c->loop, &c->refused_timer, NS_PER_S, sum_up_refusals,
+			 c);
+	if (c->refused_count++ < REFUSALS_PER_S)
+		note_text(c, "refused", &actor, reason, text);
+	else
+		c->refused_hidden++;
+}
+
+void control_answer_wrong_state(struct call *call, enum vm_command command,
+				enum vm_state state, const char *help)
+{
+	char detail[128];
+
+	snprintf(detail, sizeof(detail), "can't %s while the VM is %s",
+		 vm_command_text(command), vm_state_text(state));
+	call_wrong_state(call, detail, vm_state_text(state), help);
+}
+
+static void log_trouble(void *ctx, const char *text)
+{
+	struct vm_actor actor = { .kind = "policy", .uid = getuid() };
+
+	note_text(ctx, "log-lost", &actor, "", text);
+}
+
+/* --- the observer ------------------------------------------------------- */
+
+static void save_record(struct control *c)
+{
+	struct buf json;
+
+	if (c->no_record)
+		return;
+	buf_init(&json, LIMIT_REPORT_BYTES);
+	if (record_to_json(&c->record, &json) == 0)
+		scribe_replace(c->scribe, SCRIBE_STATE, json.data, json.len);
+	buf_fini(&json);
+}
+
+static void save_state(struct control *c, const struct vm_event *event)
+{
+	struct record *r = &c->record;
+	struct vm_status status;
+
+	vm_status(c->vm, &status);
+	r->state = event->to;
+	text_copy(r->cause, sizeof(r->cause), vm_cause_text(event->cause));
+	clock_rfc3339(event->wall_ns, r->since);
+	text_copy(r->reason, sizeof(r->reason),
+		  event->reason ? event->reason : "");
+	r->code = event->cause == VM_CAUSE_DEBUG_EXIT ? event->value : 0;
+	r->boots = status.boots;
+	r->restarts = status.restarts;
+	r->cpus = c->config->cpus;
+	r->memory_bytes = c->config->memory_bytes;
+	r->pid = c->pid;
+	if (event->to == VM_STARTING || event->to == VM_RUNNING)
+		r->text[0] = 0;
+	save_record(c);
+}
+
+/* The first line of a report says what happened. */
+static void remember_text(struct control *c, const char *text)
+{
+	char line[VM_TEXT_MAX + 1];
+
+	text_copy(line, sizeof(line), text ? text : "");
+	line[strcspn(line, "\n")] = 0;
+	text_copy(c->record.text, sizeof(c->record.text), line);
+}
+
+static void save_report(struct control *c, enum scribe_file file,
+			const char *text)
+{
+	scribe_replace(c->scribe, file, text, strlen(text));
+}
+
+static void on_event(void *ctx, const struct vm_event *event)
+{
+	struct control *c = ctx;
+
+	publish(c, events_add(c->events, event));
+	switch (event->kind) {
+	case VM_EVENT_STATE:
+		save_state(c, event);
+		control_ready_changed(c);
+		break;
+	case VM_EVENT_READY:
+		control_ready_changed(c);
+		break;
+	case VM_EVENT_BOOT:
+		save_report(c, SCRIBE_BOOT, vm_boot_report(c->vm));
+		break;
+	case VM_EVENT_CRASH:
+		remember_text(c, event->text);
+		save_report(c, SCRIBE_CRASH, vm_crash_report(c->vm));
+		break;
+	default:
+		break;
+	}
+}
+
+/* The log and the hooks get each byte once. */
+static void take_output(void *ctx)
+{
+	struct control *c = ctx;
+	struct console *console = vm_console(c->vm);
+	char piece[PIECE_BYTES], gap[64];
+	uint64_t dropped;
+	size_t n;
+	int i;
+
+	for (i = 0; i < PIECES_PER_ROUND; i++) {
+		n = console_read(console, &c->console_cursor, piece,
+				 sizeof(piece), &dropped);
+		if (dropped) {
+			c->console_lost += dropped;
+			snprintf(gap, sizeof(gap),
+				 "\n[amber: %llu bytes lost]\n",
+				 (unsigned long long)dropped);
+			scribe_append(c->scribe, SCRIBE_CONSOLE, gap,
+				      strlen(gap));
+		}
+		if (!n)
+			return;
+		scribe_append(c->scribe, SCRIBE_CONSOLE, piece, n);
+		if (c->hooks.output)
+			c->hooks.output(c->hooks.ctx, piece, n);
+	}
+	loop_arm(c->loop, &c->output_timer, 0, take_output, c);
+}
+
+static void on_console_output(void *ctx)
+{
+	struct control *c = ctx;
+
+	if (c->hooks.output_ready)
+		c->hooks.output_ready(c->hooks.ctx);
+	control_console_changed(c);
+	take_output(c);
+}
+
+static void on_gone(void *ctx, const struct vm_end *end)
+{
+	struct control *c = ctx;
+
+	if (c->is_ending)
+		return;
+	c->is_ending = true;
+	c->end = *end;
+	if (!*c->record.text) {
+		remember_text(c, end->text);
+		save_record(c);
+	}
+	if (c->hooks.gone)
+		c->hooks.gone(c->hooks.ctx, end);
+}
+
+/* --- life --------------------------------------------------------------- */
+
+int control_create(struct control **out, const struct control_config *config,
+		   struct err *e)
+{
+	struct control *c = calloc(1, sizeof(*c));
+	struct scribe_config files = {
+		.loop = config->loop,
+		.dir = config->dir,
+		.trouble = log_trouble,
+		.ctx = c,
+	};
+	struct vm_observer observer = {
+		.ctx = c,
+		.event = on_event,
+		.console_output = on_console_output,
+		.gone = on_gone,
+	};
+	int r;
+
+	if (!c)
+		return err_sys(e, -ENOMEM, "control plane");
+	c->loop = config->loop;
+	c->config = config->config;
+	c->hooks = config->hooks;
+	c->owner = geteuid();
+	c->pid = getpid();
+	r = events_create(&c->events, e);
+	if (!r)
+		r = scribe_create(&c->scribe, &files, e);
+	if (!r)
+		r = vm_create(&c->vm, c->loop, c->config, &observer, e);
+	if (r)
+		control_destroy(c);
+	else
+		*out = c;
+	return r;
+}
+
+int control_start_files(struct control *c, struct err *e)
+{
+	return scribe_start(c->scribe, e);
+}
+
+void control_drain(struct control *c)
+{
+	take_output(c);
+	c->is_ending = true;
+	control_ready_changed(c);
+	control_events_changed(c);
+	control_console_drain(c);
+}
+
+bool control_is_drained(const struct control *c)
+{
+	return !c->readers && !c->streams;
+}
+
+void control_destroy(struct control *c)
+{
+	if (!c)
+		return;
+	loop_disarm(&c->keepalive);
+	loop_disarm(&c->output_timer);
+	loop_disarm(&c->refused_timer);
+	/* The VM first: what it does at the end is still heard. */
+	vm_destroy(c->vm);
+	loop_disarm(&c->refused_timer);
+	scribe_destroy(c->scribe);
+	events_destroy(c->events);
+	free(c);
+}

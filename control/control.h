@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control plane of one VM, without the transport: owns the VM, its
+ * events, its files and everybody who watches; handlers work on it. It is
+ * the VM's observer. Loop thread only.
+ */
+#ifndef AMBER_CONTROL_CONTROL_H
+#define AMBER_CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "control/call.h"
+#include "control/events.h"
+#include "control/record.h"
+#include "control/scribe.h"
+#include "vmm/vm.h"
+
+struct console_reader;
+struct event_stream;
+
+/* Somebody in the process who follows along: the run's end, standard output. */
+struct control_hooks {
+	void *ctx;
+	/* New console output, each byte once, in order. May be NULL. */
+	void (*output)(void *ctx, const void *bytes, size_t len);
+	/* There is new output (after output()). May be NULL. */
+	void (*output_ready)(void *ctx);
+	/* The process is to end; once. */
+	void (*gone)(void *ctx, const struct vm_end *end);
+};
+
+struct control_config {
+	struct loop *loop;		/* borrowed */
+	const struct vm_config *config; /* borrowed */
+	int dir; /* borrowed: the VM's directory; -1: nothing is kept */
+	struct control_hooks hooks;
+};
+
+struct control {
+	struct loop *loop;		/* borrowed */
+	const struct vm_config *config; /* borrowed */
+	struct control_hooks hooks;
+	struct vm *vm;	       /* owned */
+	struct events *events; /* owned */
+	struct scribe *scribe; /* owned */
+	uid_t owner;
+	pid_t pid;
+	bool is_ending; /* gone was told */
+	bool no_record; /* state.json is not to be written (--rm) */
+	struct vm_end end;
+
+	struct record record;	 /* the last state.json */
+	uint64_t console_cursor; /* what the log and the hooks have */
+	uint64_t console_lost;	 /* bytes that were overwritten before that */
+
+	struct call *ready_calls;	/* list: waiting for ready */
+	struct console_reader *readers; /* list: attached */
+	bool has_writer;		/* one of them writes */
+	struct event_stream *streams;	/* list */
+	struct loop_timer keepalive;
+	struct loop_timer output_timer;	 /* armed: more output is to be read */
+	struct loop_timer refused_timer; /* armed: the count below is valid */
+	unsigned int refused_count, refused_hidden;
+};
+
+int control_create(struct control **out, const struct control_config *config,
+		   struct err *e);
+/* The carrier has let go of every call before. NULL is fine. */
+void control_destroy(struct control *c);
+
+/* Starts to write files; before it, what is to be written waits. */
+int control_start_files(struct control *c, struct err *e);
+
+/*
+ * The end of the process has begun: streams end when they have all, attached
+ * readers are let go when they have all. is_drained asks whether they did.
+ */
+void control_drain(struct control *c);
+bool control_is_drained(const struct control *c);
+/* Lets every attached reader go, whether it has all or not. */
+void control_hang_up(struct control *c); /* api_attach.c */
+
+/* An actor of the API, from the caller's credentials. */
+struct vm_actor control_actor(const struct peer *peer);
+
+/* Puts a record into the journal and tells the watchers. */
+void control_note(struct control *c, const struct event_note *note);
+/* The same for a refused request; floods are summed up. */
+void control_note_refused(struct control *c, const struct peer *peer,
+			  const char *reason, const char *text);
+
+/* Answers a command that the state forbids, naming what would help. */
+void control_answer_wrong_state(struct call *call, enum vm_command command,
+				enum vm_state state, const char *help);
+
+/* --- for the observer, by the handlers' files --------------------------- */
+void control_ready_changed(struct control *c);	 /* api_ready.c */
+void control_console_changed(struct control *c); /* api_attach.c */
+void control_console_drain(struct control *c);	 /* api_attach.c */
+void control_events_changed(struct control *c);	 /* api_events.c */
+
+#endif

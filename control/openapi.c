@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OpenAPI 3.0 from the tables of routes, problems and configuration keys;
+ * pure, any thread.
+ */
+#include "control/openapi.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/config_table.h"
+#include "control/json_out.h"
+#include "control/problem.h"
+#include "control/routes.h"
+#include "control/version.h"
+
+#define NAME_BYTES 96
+
+static const char *type_of(const struct route_param *p)
+{
+	switch (p->type) {
+	case PARAM_BOOL:
+		return "boolean";
+	case PARAM_NUMBER:
+		return "integer";
+	case PARAM_TEXT:
+		break;
+	}
+	return "string";
+}
+
+static void print_schema(struct json_out *j, const struct route_param *p)
+{
+	jout_text(j, "type", type_of(p));
+	if (p->type == PARAM_NUMBER) {
+		jout_uint(j, "minimum", 0);
+		jout_uint(j, "maximum", p->max);
+	} else if (p->type == PARAM_TEXT) {
+		jout_uint(j, "maxLength", p->max);
+	}
+}
+
+static bool has_place(const struct route *route, enum param_place place)
+{
+	size_t i;
+
+	for (i = 0; i < route->param_count; i++)
+		if (route->params[i].place == place)
+			return true;
+	return false;
+}
+
+static void print_query(struct json_out *j, const struct route *route)
+{
+	size_t i;
+
+	if (!has_place(route, PARAM_QUERY))
+		return;
+	jout_open(j, "parameters", '[');
+	for (i = 0; i < route->param_count; i++) {
+		const struct route_param *p = &route->params[i];
+
+		jout_open(j, NULL, '{');
+		jout_text(j, "name", p->name);
+		jout_text(j, "in", "query");
+		jout_text(j, "description", p->doc);
+		jout_open(j, "schema", '{');
+		print_schema(j, p);
+		jout_close(j, '}');
+		jout_close(j, '}');
+	}
+	jout_close(j, ']');
+}
+
+static void print_body(struct json_out *j, const struct route *route)
+{
+	size_t i;
+
+	if (!has_place(route, PARAM_BODY))
+		return;
+	jout_open(j, "requestBody", '{');
+	jout_bool(j, "required", false);
+	jout_open(j, "content", '{');
+	jout_open(j, "application/json", '{');
+	jout_open(j, "schema", '{');
+	jout_text(j, "type", "object");
+	jout_bool(j, "additionalProperties", false);
+	jout_open(j, "properties", '{');
+	for (i = 0; i < route->param_count; i++) {
+		const struct route_param *p = &route->params[i];
+
+		jout_open(j, p->name, '{');
+		print_schema(j, p);
+		jout_text(j, "description", p->doc);
+		jout_close(j, '}');
+	}
+	for (i = 0; i < 5; i++)
+		jout_close(j, '}');
+}
+
+static void print_answers(struct json_out *j, const struct route *route)
+{
+	jout_open(j, "responses", '{');
+	jout_open(j, "200", '{');
+	jout_text(j, "description", "done");
+	jout_open(j, "content", '{');
+	jout_open(j, route->type, '{');
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_open(j, "default", '{');
+	jout_text(j, "$ref", "#/components/responses/problem");
+	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+/* "GET /v1/vm/ready" -> "get_v1_vm_ready" */
+static void operation_id(const struct route *route, char *id, size_t size)
+{
+	size_t i;
+
+	snprintf(id, size, "%s%s", route->method, route->path);
+	for (i = 0; id[i]; i++)
+		id[i] = isalnum((unsigned char)id[i])
+				? (char)tolower((unsigned char)id[i])
+				: '_';
+}
+
+static void print_route(struct json_out *j, const struct route *route)
+{
+	char text[NAME_BYTES];
+	size_t i;
+
+	jout_open(j, route->path, '{');
+	for (i = 0; route->method[i] && i < sizeof(text) - 1; i++)
+		text[i] = (char)tolower((unsigned char)route->method[i]);
+	text[i] = 0;
+	jout_open(j, text, '{');
+	operation_id(route, text, sizeof(text));
+	jout_text(j, "operationId", text);
+	jout_text(j, "summary", route->summary);
+	jout_text(j, "x-amber-role", authz_role_text(route->role));
+	print_query(j, route);
+	print_body(j, route);
+	print_answers(j, route);
+	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+static void print_problem_schema(struct json_out *j)
+{
+	int i;
+
+	jout_open(j, "problem", '{');
+	jout_text(j, "type", "object");
+	jout_open(j, "properties", '{');
+	jout_open(j, "code", '{');
+	jout_text(j, "type", "string");
+	jout_open(j, "enum", '[');
+	for (i = 0; i < PROBLEM_COUNT; i++)
+		jout_text(j, NULL, problem_row((enum problem_code)i)->code);
+	jout_close(j, ']');
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+static void print_config_schema(struct json_out *j)
+{
+	const struct config_row *rows;
+	size_t count, i;
+
+	rows = config_rows(&count);
+	jout_open(j, "config", '{');
+	jout_text(j, "type", "object");
+	jout_bool(j, "additionalProperties", false);
+	jout_open(j, "properties", '{');
+	for (i = 0; i < count; i++) {
+		jout_open(j, rows[i].key, '{');
+		jout_text(j, "description", rows[i].help);
+		jout_close(j, '}');
+	}
+	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+static void print_components(struct json_out *j)
+{
+	jout_open(j, "components", '{');
+	jout_open(j, "responses", '{');
+	jout_open(j, "problem", '{');
+	jout_text(j, "description", "refused or failed");
+	jout_open(j, "content", '{');
+	jout_open(j, PROBLEM_TYPE, '{');
+	jout_open(j, "schema", '{');
+	jout_text(j, "$ref", "#/components/schemas/problem");
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_open(j, "schemas", '{');
+	print_problem_schema(j);
+	print_config_schema(j);
+	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+int openapi_print(struct buf *out)
+{
+	const struct route *routes;
+	struct json_out j;
+	size_t count, i;
+
+	routes = routes_all(&count);
+	json_out_init(&j, out, false);
+	jout_open(&j, NULL, '{');
+	jout_text(&j, "openapi", "3.0.3");
+	jout_open(&j, "info", '{');
+	jout_text(&j, "title", "amber, the control socket of a VM");
+	jout_text(&j, "version", AMBER_VERSION);
+	jout_close(&j, '}');
+	jout_open(&j, "paths", '{');
+	for (i = 0; i < count; i++)
+		print_route(&j, &routes[i]);
+	jout_close(&j, '}');
+	print_components(&j);
+	jout_close(&j, '}');
+	return buf_put(out, "\n", 1);
+}
+
+/* --- the same for people ------------------------------------------------ */
+
+static void route_to_markdown(struct buf *out, const struct route *route)
+{
+	size_t i;
+
+	buf_printf(out, "### %s %s\n\n%s. Role: %s. Answer: `%s`.\n\n",
+		   route->method, route->path, route->summary,
+		   authz_role_text(route->role), route->type);
+	if (!route->param_count)
+		return;
+	buf_puts(out, "| parameter | where | kind | meaning |\n"
+		      "| --- | --- | --- | --- |\n");
+	for (i = 0; i < route->param_count; i++) {
+		const struct route_param *p = &route->params[i];
+
+		buf_printf(out, "| `%s` | %s | %s | %s |\n", p->name,
+			   p->place == PARAM_QUERY ? "query" : "body",
+			   type_of(p), p->doc);
+	}
+	buf_puts(out, "\n");
+}
+
+static void problems_to_markdown(struct buf *out)
+{
+	int i;
+
+	buf_puts(out, "## Problems\n\n| code | status | meaning |\n"
+		      "| --- | --- | --- |\n");
+	for (i = 0; i < PROBLEM_COUNT; i++) {
+		const struct problem_row *row =
+			problem_row((enum problem_code)i);
+
+		buf_printf(out, "| `%s` | %u | %s |\n", row->code, row->status,
+			   row->meaning);
+	}
+}
+
+static void config_to_markdown(struct buf *out)
+{
+	const struct config_row *rows;
+	size_t count, i;
+
+	rows = config_rows(&count);
+	buf_puts(out, "\n## Configuration\n\n"
+		      "| key | option | default | meaning |\n"
+		      "| --- | --- | --- | --- |\n");
+	for (i = 0; i < count; i++) {
+		buf_printf(out, "| `%s` | ", rows[i].key);
+		if (rows[i].option)
+			buf_printf(out, "`--%s %s`", rows[i].option,
+				   rows[i].argument);
+		buf_printf(out, " | %s | %s |\n", rows[i].unset, rows[i].help);
+	}
+}
+
+int openapi_print_markdown(struct buf *out)
+{
+	const struct route *routes;
+	size_t count, i;
+
+	routes = routes_all(&count);
+	buf_puts(out, "## Routes\n\n");
+	for (i = 0; i < count; i++)
+		route_to_markdown(out, &routes[i]);
+	problems_to_markdown(out);
+	config_to_markdown(out);
+	return out->error;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The API as an OpenAPI 3.0 document, from the tables. Any thread. */
+#ifndef AMBER_CONTROL_OPENAPI_H
+#define AMBER_CONTROL_OPENAPI_H
+
+#include "base/buf.h"
+
+/* Appends the JSON document. Returns out->error. */
+int openapi_print(struct buf *out);
+
+/*
+ * The tables as Markdown: routes with their parameters, problems, limits,
+ * configuration keys. docs/api.md holds it. Returns out->error.
+ */
+int openapi_print_markdown(struct buf *out);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of the API; constant data, any thread. */
+#include "control/routes.h"
+
+#include <string.h>
+
+#include "control/api.h"
+#include "control/limits.h"
+#include "vmm/vm.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define JSON	 "application/json"
+#define TEXT	 "text/plain; charset=utf-8"
+#define BYTES	 "application/octet-stream"
+#define STREAM	 "text/event-stream"
+
+#define REASON                                                   \
+	{                                                        \
+		"reason", PARAM_BODY, PARAM_TEXT, VM_REASON_MAX, \
+			"why; kept in the journal"               \
+	}
+#define TIMEOUT                                                \
+	{                                                      \
+		"timeout_ms", PARAM_BODY, PARAM_NUMBER,        \
+			1000ULL * VM_SECONDS_MAX,              \
+			"time for each rung; 0: as configured" \
+	}
+#define START_PAUSED                                                   \
+	{                                                              \
+		"paused", PARAM_BODY, PARAM_BOOL, 1,                   \
+			"leave it paused before its first instruction" \
+	}
+#define SINCE(doc)                                                 \
+	{                                                          \
+		"since", PARAM_QUERY, PARAM_NUMBER, INT64_MAX, doc \
+	}
+
+static const struct route_param ready_params[] = {
+	{ "wait", PARAM_QUERY, PARAM_NUMBER, LIMIT_WAIT_S,
+	  "seconds to wait for the guest to be ready" },
+};
+
+static const struct route_param console_params[] = {
+	SINCE("position of the first byte wanted; default: the oldest kept"),
+	{ "max", PARAM_QUERY, PARAM_NUMBER, INT64_MAX,
+	  "at most so many bytes, the newest ones unless since is given" },
+};
+
+static const struct route_param attach_params[] = {
+	SINCE("position of the first byte wanted; default: what comes now"),
+	{ "history", PARAM_QUERY, PARAM_BOOL, 1, "begin with the oldest kept" },
+	{ "readonly", PARAM_QUERY, PARAM_BOOL, 1,
+	  "only read: needs no operator, and any number may" },
+};
+
+static const struct route_param events_params[] = {
+	SINCE("replay the events after this number; default: what comes now"),
+};
+
+static const struct route_param journal_params[] = {
+	SINCE("only records after this number"),
+	{ "limit", PARAM_QUERY, PARAM_NUMBER, LIMIT_JOURNAL_ANSWER,
+	  "at most so many, the newest ones unless since is given" },
+};
+
+static const struct route_param start_params[] = { START_PAUSED, REASON };
+static const struct route_param plain_params[] = { REASON };
+static const struct route_param pause_params[] = {
+	{ "emergency", PARAM_BODY, PARAM_BOOL, 1,
+	  "stop the vCPUs now, drain nothing" },
+	REASON,
+};
+static const struct route_param graceful_params[] = {
+	TIMEOUT,
+	{ "force", PARAM_BODY, PARAM_BOOL, 1,
+	  "the last rung is the forced one" },
+	REASON,
+};
+
+#define GET(path, role, params, type, handler, summary)                     \
+	{                                                                   \
+		"GET", path, role, ROUTE_NO_COMMAND, params, COUNT(params), \
+			type, summary, handler                              \
+	}
+#define GET0(path, role, type, handler, summary)                             \
+	{                                                                    \
+		"GET", path, role, ROUTE_NO_COMMAND, NULL, 0, type, summary, \
+			handler                                              \
+	}
+#define POST(name, command, params, summary)                               \
+	{                                                                  \
+		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, command, params, \
+			COUNT(params), JSON, summary, api_command          \
+	}
+
+static const struct route table[] = {
+	GET0("/v1", VM_ROLE_VIEWER, JSON, api_root,
+	     "What this is: versions, the VM's name, all routes"),
+	GET0("/v1/vm", VM_ROLE_VIEWER, JSON, api_status,
+	     "State, since when, why; answered at once whatever goes on"),
+	GET0("/v1/vm/config", VM_ROLE_VIEWER, JSON, api_config,
+	     "The configuration, as in config.json"),
+	GET0("/v1/vm/stats", VM_ROLE_VIEWER, JSON, api_stats,
+	     "Counters: exits, CPU time, memory, console"),
+	GET("/v1/vm/ready", VM_ROLE_VIEWER, ready_params, JSON, api_ready,
+	    "Is the guest ready? Waits when asked to"),
+	GET("/v1/vm/console", VM_ROLE_VIEWER, console_params, BYTES,
+	    api_console, "The console's history"),
+	GET("/v1/vm/console/attach", VM_ROLE_VIEWER, attach_params, BYTES,
+	    api_attach,
+	    "The console itself: upgrade to amber-console, then raw bytes "
+	    "both ways; writing needs operator"),
+	GET0("/v1/vm/boot", VM_ROLE_VIEWER, TEXT, api_boot,
+	     "The report of the last boot"),
+	GET0("/v1/vm/crash", VM_ROLE_VIEWER, TEXT, api_crash,
+	     "The report of the last crash"),
+	GET0("/v1/vm/devices", VM_ROLE_VIEWER, TEXT, api_devices,
+	     "The devices and their registers"),
+	GET("/v1/events", VM_ROLE_VIEWER, events_params, STREAM, api_events,
+	    "Events as they come (Server-Sent Events)"),
+	GET("/v1/journal", VM_ROLE_VIEWER, journal_params, JSON, api_journal,
+	    "The newest journal records"),
+	GET0("/v1/openapi.json", VM_ROLE_VIEWER, JSON, api_openapi,
+	     "This API as an OpenAPI document"),
+	POST("start", VM_CMD_START, start_params, "Start the VM"),
+	POST("pause", VM_CMD_PAUSE, pause_params, "Park every vCPU"),
+	POST("resume", VM_CMD_RESUME, plain_params, "Go on"),
+	POST("shutdown", VM_CMD_SHUTDOWN, graceful_params,
+	     "Ask the guest to power off: power button, then Ctrl-Alt-Del"),
+	POST("stop", VM_CMD_STOP, plain_params,
+	     "End it now, like pulling the "
+	     "plug"),
+	POST("reboot", VM_CMD_REBOOT, graceful_params,
+	     "Ask the guest to go down, then boot it anew"),
+	POST("reset", VM_CMD_RESET, start_params,
+	     "Boot it anew now, like the reset button"),
+	POST("powerbutton", VM_CMD_POWERBUTTON, plain_params,
+	     "Press the ACPI power button, nothing else"),
+	POST("nmi", VM_CMD_NMI, plain_params,
+	     "Send every vCPU a non-maskable interrupt"),
+};
+
+const struct route *routes_all(size_t *count)
+{
+	*count = COUNT(table);
+	return table;
+}
+
+const struct route *routes_find(const char *method, const char *path,
+				const char **allow)
+{
+	size_t i;
+
+	*allow = NULL;
+	for (i = 0; i < COUNT(table); i++) {
+		if (strcmp(table[i].path, path) != 0)
+			continue;
+		if (strcmp(table[i].method, method) == 0)
+			return &table[i];
+		/* No path has more than one method. */
+		*allow = table[i].method;
+	}
+	return NULL;
+}

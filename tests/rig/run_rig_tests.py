@@ -1,0 +1,183 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: Apache-2.0
+"""The tests that need genuine SVM semantics: amber in the rig.
+
+Builds what it needs (the Linux guest), puts amber and the guests into L1,
+runs the jobs and prints a line for each promise, then the closing line.
+Exit status: 0 all kept, 1 something broken, 77 the rig can't run here.
+
+  run_rig_tests.py [--only JOB]... [--build DIR] [--figures FILE]
+
+Invariant: a promise that a job has announced and not reported is broken;
+a job that ends without a single announcement is broken as a whole.
+"""
+import argparse
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import machine
+import parts
+import rig
+
+SKIPPED = 77
+SILENCE_S, LIMIT_S = 300, 1200  # of one job
+LOADED_AT_RUN_TIME = ["libcurl.so.4"]  # by amber, with dlopen
+JOBS = {  # name: (script, what it needs, counts instructions)
+    "linux": ("linux.sh", ["vmlinuz", "initrd.img"], False),
+    "guests": ("guests.sh", ["guests"], False),
+    "instructions": ("instructions.sh", ["vmlinuz", "initrd.img"], True),
+}
+
+Outcome = collections.namedtuple("Outcome", "status seconds reason")
+
+
+class Report:
+    """What a job said, line by line, and what that makes of its promises."""
+
+    def __init__(self, show):
+        self._show = show
+        self._rest = b""
+        self._commentary = []
+        self.promises = {}
+        self.figures = {}
+
+    def write(self, data):
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            self._line(line.decode(errors="replace").rstrip("\r"))
+
+    def _line(self, line):
+        word, _, rest = line.partition(" ")
+        promise = re.match(r"(\S+) (ok|failed|skipped) (\d+) ?(.*)", rest)
+        if word == "plan":
+            self.promises.setdefault(rest.strip(), None)
+        elif word == "promise" and promise:
+            name, status, hundredths, reason = promise.groups()
+            self._keep(name, Outcome(status, int(hundredths) / 100, reason))
+        elif word == "figure" and re.fullmatch(r"\S+ \d+", rest):
+            name, value = rest.split()
+            self.figures[name] = int(value)
+            self._show("figure %s = %s" % (name, value))
+        else:
+            self._commentary.append(line)
+
+    def _keep(self, name, outcome):
+        self.promises[name] = outcome
+        self._show("%-7s %s (%.1f s)%s" % (
+            "ok" if outcome.status == "ok" else outcome.status.upper(), name,
+            outcome.seconds, ": " + outcome.reason if outcome.reason else ""))
+
+    def finish(self, trouble):
+        """The job is over; trouble says why if it did not end by itself."""
+        for name, outcome in self.promises.items():
+            if outcome is None:
+                self._keep(name, Outcome("failed", 0, trouble or
+                                         "the job ended before it"))
+        if not self.promises:
+            self._keep("the_job_announces_its_promises", Outcome(
+                "failed", 0, trouble or "it said nothing that counts"))
+
+    def count(self, status):
+        return sum(o.status == status for o in self.promises.values())
+
+    def commentary(self):
+        return self._commentary
+
+
+def build_linux_guest():
+    """The stock kernel and initramfs; made by the guest's own recipe."""
+    subprocess.run(["make", "-s", "-f", "guest-images/linux/linux.mk",
+                    "guests-linux"], cwd=parts.ROOT, check=True,
+                   timeout=1800)
+
+
+def what_to_put(build, needs):
+    """The pairs of paths and names that a job brings into L1."""
+    jobs = os.path.join(parts.HERE, "jobs")
+    guests = os.path.join(parts.ROOT, "build/guests")
+    pairs = [(os.path.join(build, name), name)
+             for name in ("amber", "amber-vmm")]
+    pairs.append((os.path.join(jobs, "lib.sh"), "lib.sh"))
+    for name in needs:
+        if name == "guests":
+            pairs += [(os.path.join(guests, leaf), "guests/" + leaf)
+                      for leaf in sorted(os.listdir(guests))
+                      if leaf.endswith(".elf")]
+        else:
+            pairs.append((os.path.join(guests, "linux", name), name))
+    return pairs
+
+
+def missing(build):
+    """Why the tests can't run here, or None."""
+    for tool in ("qemu-system-x86_64", "lz4", "dpkg-deb", "apt-get", "make"):
+        if not shutil.which(tool):
+            return "%s is not installed (make deps)" % tool
+    for name in ("amber", "amber-vmm"):
+        if not os.path.exists(os.path.join(build, name)):
+            return "%s/%s is not built" % (build, name)
+    return None
+
+
+def run_job(name, build, show):
+    script, needs, icount = JOBS[name]
+    report = Report(show)
+    trouble = None
+    began = time.monotonic()
+    with open(os.path.join(parts.HERE, "jobs", script)) as stream:
+        text = stream.read()
+    try:
+        rig.run(text, what_to_put(build, needs), write=report.write,
+                shape=machine.Shape(1 if icount else 2, icount=icount),
+                silence=SILENCE_S, limit=LIMIT_S,
+                loads=LOADED_AT_RUN_TIME)
+    except (TimeoutError, machine.RigError, OSError,
+            parts.debian.PartsError) as error:
+        trouble = str(error)
+    report.finish(trouble and trouble.split("\n")[0])
+    if report.count("failed"):
+        for line in report.commentary() + (trouble or "").split("\n"):
+            show("  | " + line)
+    show("rig job %s: %.1f s" % (name, time.monotonic() - began))
+    return report
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run amber in the rig.")
+    parser.add_argument("--only", action="append", choices=sorted(JOBS),
+                        help="this job; repeatable (default: all)")
+    parser.add_argument("--build", default=os.path.join(parts.ROOT, "build"),
+                        help="where amber and amber-vmm lie")
+    parser.add_argument("--figures", metavar="FILE",
+                        help="write the figures there, as JSON")
+    options = parser.parse_args()
+    rig.exit_on_signals()
+
+    def show(line):
+        print(line, flush=True)
+
+    reason = missing(options.build)
+    if reason:
+        show("rig tests skipped: " + reason)
+        return SKIPPED
+    build_linux_guest()
+    reports = [run_job(name, options.build, show)
+               for name in options.only or JOBS]
+    if options.figures:
+        figures = {k: v for r in reports for k, v in r.figures.items()}
+        parts.write_file(options.figures, json.dumps(figures).encode())
+    totals = [sum(r.count(status) for r in reports)
+              for status in ("ok", "failed", "skipped")]
+    show("%d passed, %d failed, %d skipped" % tuple(totals))
+    return 1 if totals[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

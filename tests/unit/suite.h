@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The main of a unit test: runs a list of Check tests as one suite. */
+#ifndef AMBER_TESTS_UNIT_SUITE_H
+#define AMBER_TESTS_UNIT_SUITE_H
+
+#include <check.h>
+#include <stddef.h>
+
+#define SUITE_TIMEOUT_S 60
+
+/* Returns the exit status: 0 when all of them passed. */
+static inline int suite_run(const char *name, const TTest *const *tests,
+			    size_t count)
+{
+	Suite *suite = suite_create(name);
+	TCase *tcase = tcase_create(name);
+	SRunner *runner = srunner_create(suite);
+	int failed;
+	size_t i;
+
+	tcase_set_timeout(tcase, SUITE_TIMEOUT_S);
+	for (i = 0; i < count; i++)
+		tcase_add_test(tcase, tests[i]);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
+
+#define SUITE_RUN(name, tests) \
+	suite_run(name, tests, sizeof(tests) / sizeof((tests)[0]))
+
+#endif
