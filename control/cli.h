@@ -67,7 +67,7 @@ enum cli_word {
 	CLI_WORD_FILE,
 	CLI_WORD_VM,
 	CLI_WORD_STATE,
-	CLI_WORD_GOAL,	 /* what `wait --for` takes */
+	CLI_WORD_GOAL, /* what `wait --for` takes */
 	CLI_WORD_POLICY,
 	CLI_WORD_COMMAND,
 	CLI_WORD_SHELL
@@ -85,10 +85,10 @@ struct cli_option {
 
 /* Which VMs a command works on. */
 enum cli_vms {
-	CLI_VMS_NONE,	 /* none: its arguments are something else */
-	CLI_VMS_ONE,	 /* exactly one NAME */
-	CLI_VMS_MANY,	 /* NAME..., --all or --label */
-	CLI_VMS_ANY,	 /* like MANY, and all of them by default */
+	CLI_VMS_NONE, /* none: its arguments are something else */
+	CLI_VMS_ONE,  /* exactly one NAME */
+	CLI_VMS_MANY, /* NAME..., --all or --label */
+	CLI_VMS_ANY,  /* like MANY, and all of them by default */
 };
 
 enum cli_group {

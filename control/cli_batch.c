@@ -60,8 +60,7 @@ static bool is_selected(const struct cli *cli, const char *name,
 		config_init(&c);
 		match = config_load(&c, dir, NULL) == 0;
 		for (i = 0; match && i < cli->givens; i++)
-			if (cli->given[i].id == CLI_LABEL &&
-			    !cli->given[i].row)
+			if (cli->given[i].id == CLI_LABEL && !cli->given[i].row)
 				match = has_label(&c, cli->given[i].value);
 		vm_config_fini(&c);
 	}
@@ -176,8 +175,8 @@ static void *worker(void *ctx)
 }
 
 /* Hands results over in order while the workers go on. */
-static void hand_over(struct crew *crew, void (*each)(const struct cli *cli,
-						      struct cli_result *r))
+static void hand_over(struct crew *crew,
+		      void (*each)(const struct cli *cli, struct cli_result *r))
 {
 	struct cli_batch *b = crew->batch;
 	size_t i;
@@ -196,8 +195,8 @@ static void hand_over(struct crew *crew, void (*each)(const struct cli *cli,
 }
 
 /* One at a time needs no thread. */
-static void run_alone(struct crew *crew, void (*each)(const struct cli *cli,
-						      struct cli_result *r))
+static void run_alone(struct crew *crew,
+		      void (*each)(const struct cli *cli, struct cli_result *r))
 {
 	struct cli_batch *b = crew->batch;
 	size_t i;
@@ -214,8 +213,8 @@ static void run_alone(struct crew *crew, void (*each)(const struct cli *cli,
 }
 
 void cli_batch_run(struct cli_batch *b, const struct cli *cli, cli_work work,
-		   void *ctx, void (*each)(const struct cli *cli,
-					   struct cli_result *r))
+		   void *ctx,
+		   void (*each)(const struct cli *cli, struct cli_result *r))
 {
 	struct crew crew = { .batch = b, .cli = cli, .work = work, .ctx = ctx };
 	pthread_t thread[CLI_JOBS_MAX];

@@ -32,8 +32,7 @@ struct cli_result {
  * its code (status becomes EXIT_CODE_FAILED unless it was set). Runs on a
  * worker thread; cli is read only.
  */
-typedef int (*cli_work)(const struct cli *cli, void *ctx,
-			struct cli_result *r);
+typedef int (*cli_work)(const struct cli *cli, void *ctx, struct cli_result *r);
 
 /*
  * The VMs that the line names, or all that --all and --label select. With
@@ -58,8 +57,8 @@ int cli_batch_init(struct cli_batch *b, const struct cli *cli,
 void cli_batch_fini(struct cli_batch *b);
 /* Runs the work on all; each result is handed over in order, if wanted. */
 void cli_batch_run(struct cli_batch *b, const struct cli *cli, cli_work work,
-		   void *ctx, void (*each)(const struct cli *cli,
-					   struct cli_result *r));
+		   void *ctx,
+		   void (*each)(const struct cli *cli, struct cli_result *r));
 /* 0, or what went wrong: the common status, or 1 when they differ. */
 int cli_batch_status(const struct cli_batch *b);
 

@@ -247,7 +247,6 @@ int cli_version_command(struct cli *cli)
 					 "version", AMBER_VERSION, "api",
 					 AMBER_API_VERSION));
 	else
-		printf("amber %s (API %s)\n", AMBER_VERSION,
-		       AMBER_API_VERSION);
+		printf("amber %s (API %s)\n", AMBER_VERSION, AMBER_API_VERSION);
 	return EXIT_CODE_OK;
 }

@@ -108,8 +108,8 @@ void cli_name_from_path(const char *path, char *name, size_t max)
 
 	base = base ? base + 1 : path;
 	dot = strrchr(base, '.');
-	len = dot && dot > base && !strchr(dot, '-') ? (size_t)(dot - base) :
-						       strlen(base);
+	len = dot && dot > base && !strchr(dot, '-') ? (size_t)(dot - base)
+						     : strlen(base);
 	for (i = 0; i < len && n < max; i++) {
 		char ch = base[i];
 		bool letter = (ch >= 'a' && ch <= 'z') ||
@@ -171,8 +171,8 @@ int cli_make_vm(const struct cli *cli, struct vm_config *c, struct err *e)
 {
 	int dir, r;
 
-	dir = *c->name ? home_create_vm(&cli->home, c->name, e) :
-			 make_named_after_kernel(cli, c, e);
+	dir = *c->name ? home_create_vm(&cli->home, c->name, e)
+		       : make_named_after_kernel(cli, c, e);
 	if (dir == -EEXIST) {
 		char what[ERR_TEXT_BYTES];
 

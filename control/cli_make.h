@@ -9,8 +9,7 @@
 #include "control/cli.h"
 
 /* Fills c (config_init() was called) from --config, options, KERNEL. */
-int cli_make_config(const struct cli *cli, struct vm_config *c,
-		    struct err *e);
+int cli_make_config(const struct cli *cli, struct vm_config *c, struct err *e);
 
 /*
  * Makes the directory of the VM; a VM without a name gets a free one, after

@@ -5,16 +5,18 @@
  */
 #include "control/cli.h"
 
-#define SWITCH(opt, short_name, long_name, text)                        \
-	[opt] = {                                                       \
-		.id = opt, .letter = short_name, .name = long_name,     \
-		.help = text                                            \
-	}
-#define VALUE(opt, short_name, long_name, takes, kind, text)            \
-	[opt] = {                                                       \
-		.id = opt, .letter = short_name, .name = long_name,     \
-		.value = takes, .word = kind, .help = text              \
-	}
+#define SWITCH(opt, short_name, long_name, text) \
+	[opt] = { .id = opt,                     \
+		  .letter = short_name,          \
+		  .name = long_name,             \
+		  .help = text }
+#define VALUE(opt, short_name, long_name, takes, kind, text) \
+	[opt] = { .id = opt,                                 \
+		  .letter = short_name,                      \
+		  .name = long_name,                         \
+		  .value = takes,                            \
+		  .word = kind,                              \
+		  .help = text }
 
 /* clang-format off */
 static const struct cli_option rows[CLI_OPTION_COUNT] = {

@@ -204,14 +204,13 @@ static int check_names(const struct cli *cli, struct err *e)
 
 	for (i = 0; i < cli->nargs; i++) {
 		if (config_name_check(cli->args[i], &why))
-			return err_set(e, -EINVAL, "%s: %s",
-				       cli->command->name, why.text);
+			return err_set(e, -EINVAL, "%s: %s", cli->command->name,
+				       why.text);
 		for (k = 0; k < i; k++)
 			if (strcmp(cli->args[i], cli->args[k]) == 0)
-				return err_set(e, -EINVAL,
-					       "%s: %s is named twice",
-					       cli->command->name,
-					       cli->args[i]);
+				return err_set(
+					e, -EINVAL, "%s: %s is named twice",
+					cli->command->name, cli->args[i]);
 	}
 	return 0;
 }

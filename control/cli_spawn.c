@@ -209,8 +209,8 @@ static int child_actions(posix_spawn_file_actions_t *a,
 {
 	int r;
 
-	r = c->in >= 0 ? posix_spawn_file_actions_adddup2(a, c->in, 0) :
-			 posix_spawn_file_actions_addopen(a, 0, "/dev/null",
+	r = c->in >= 0 ? posix_spawn_file_actions_adddup2(a, c->in, 0)
+		       : posix_spawn_file_actions_addopen(a, 0, "/dev/null",
 							  O_RDONLY, 0);
 	if (!r && c->out >= 0)
 		r = posix_spawn_file_actions_adddup2(a, c->out, 1);

@@ -162,6 +162,6 @@ int cli_vm_await_end(struct cli_vm *vm, int timeout_ms)
 
 int cli_vm_record(const struct cli_vm *vm, struct record *r, struct err *e)
 {
-	return vm->alive ? record_load(r, vm->dir, e) :
-			   record_load_offline(r, vm->dir, e);
+	return vm->alive ? record_load(r, vm->dir, e)
+			 : record_load_offline(r, vm->dir, e);
 }

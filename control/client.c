@@ -262,10 +262,9 @@ int client_stream(struct client *c, const char *target,
 		  void *ctx, unsigned int timeout_ms, struct err *e)
 {
 	struct client_reply reply;
-	struct exchange x = { .client = c,
-			      .reply = &reply,
-			      .on_bytes = on_bytes,
-			      .ctx = ctx };
+	struct exchange x = {
+		.client = c, .reply = &reply, .on_bytes = on_bytes, .ctx = ctx
+	};
 	int r;
 
 	client_reply_init(&reply);

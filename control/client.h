@@ -13,10 +13,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define CLIENT_CONNECT_MS   5000 /* to be connected at all */
-#define CLIENT_STATUS_MS    3000 /* for answers that come at once */
-#define CLIENT_BODY_BYTES   (64u << 20)
-#define CLIENT_WORD_BYTES   48
+#define CLIENT_CONNECT_MS 5000 /* to be connected at all */
+#define CLIENT_STATUS_MS  3000 /* for answers that come at once */
+#define CLIENT_BODY_BYTES (64u << 20)
+#define CLIENT_WORD_BYTES 48
 
 struct client;
 

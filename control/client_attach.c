@@ -91,9 +91,8 @@ static ssize_t receive(int fd, uint64_t due_ns, struct buf *in, struct err *e)
 
 	for (;;) {
 		uint64_t now = clock_mono_ns();
-		int left = now < due_ns ?
-				   (int)((due_ns - now) / NS_PER_MS) + 1 :
-				   0;
+		int left = now < due_ns ? (int)((due_ns - now) / NS_PER_MS) + 1
+					: 0;
 
 		if (poll(&p, 1, left) == 0)
 			return err_set(e, -ETIMEDOUT,
@@ -154,7 +153,8 @@ static int refused(struct client_attach *a, uint64_t due_ns, struct buf *in,
 
 	if (want > BODY_BYTES)
 		want = 0;
-	while (in->len < head_len + want && receive(a->fd, due_ns, in, NULL) > 0)
+	while (in->len < head_len + want &&
+	       receive(a->fd, due_ns, in, NULL) > 0)
 		;
 	return client_problem_read(status, buf_text(in) + head_len,
 				   in->len - head_len, &a->problem, e);

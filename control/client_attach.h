@@ -19,8 +19,8 @@
 #define CLIENT_ATTACH_MS	 5000 /* until the answer is there */
 
 struct client_attach {
-	int fd;		  /* owned by the caller, non-blocking; -1: none */
-	struct buf early; /* owned: console bytes that came with the head */
+	int fd;		   /* owned by the caller, non-blocking; -1: none */
+	struct buf early;  /* owned: console bytes that came with the head */
 	uint64_t position; /* of the first byte, when the server says it */
 	bool has_position;
 	struct client_problem problem; /* when it was refused */

@@ -37,35 +37,19 @@ static int set_address(struct sockaddr_un *address, const char *path,
 	return 0;
 }
 
-/* Makes the directory and checks that nobody else rules over it. */
-static int prepare_dir(const char *path, bool shared, struct err *e)
+/* Nobody else may rule over the directory; shared: all may pass. */
+static int check_dir(const char *dir, bool shared, struct err *e)
 {
-	mode_t mode = shared ? SEARCH_ONLY : 0700;
-	char dir[HOME_SOCKET_BYTES], *slash;
 	struct stat st;
-	int fd, r;
+	int fd = file_open_dir(AT_FDCWD, dir, e), r;
 
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (!slash || slash == dir)
-		return 0;
-	*slash = 0;
-	/* Parents (such as /run/amber) are for every user to pass through. */
-	slash = strrchr(dir, '/');
-	if (slash && slash != dir) {
-		*slash = 0;
-		r = file_make_dirs(dir, SEARCH_ONLY, e);
-		*slash = '/';
-		if (r)
-			return r;
-	}
-	r = file_make_dirs(dir, mode, e);
-	if (r)
-		return r;
-	fd = file_open_dir(AT_FDCWD, dir, e);
 	if (fd < 0)
 		return fd;
 	r = fstat(fd, &st) < 0 ? -errno : 0;
+	if (!r && shared && st.st_uid == geteuid() &&
+	    (st.st_mode & SEARCH_ONLY) != SEARCH_ONLY &&
+	    fchmod(fd, SEARCH_ONLY) < 0)
+		r = -errno;
 	close(fd);
 	if (r)
 		return err_sys(e, r, "%s", dir);
@@ -76,11 +60,42 @@ static int prepare_dir(const char *path, bool shared, struct err *e)
 		return err_set(e, -EACCES,
 			       "%s may be written by others (mode %04o)", dir,
 			       (unsigned int)st.st_mode & 07777);
-	if (shared && st.st_uid == geteuid() &&
-	    (st.st_mode & SEARCH_ONLY) != SEARCH_ONLY &&
-	    chmod(dir, SEARCH_ONLY) < 0)
-		return err_sys(e, -errno, "%s", dir);
 	return 0;
+}
+
+/* Cuts the last part off; false when there is none or it is in "/". */
+static bool cut_last(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (!slash || slash == path)
+		return false;
+	*slash = 0;
+	return true;
+}
+
+static int prepare_dir(struct listener *l, const char *path, bool shared,
+		       struct err *e)
+{
+	char dir[HOME_SOCKET_BYTES], above[HOME_SOCKET_BYTES];
+	int r = 0;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	if (!cut_last(dir))
+		return 0;
+	if (mkdir(dir, shared ? SEARCH_ONLY : 0700) == 0) {
+		l->made_dir = true;
+		return check_dir(dir, shared, e);
+	}
+	/* Parents (such as /run/amber) are for every user to pass through. */
+	snprintf(above, sizeof(above), "%s", dir);
+	if (errno == ENOENT && cut_last(above)) {
+		r = file_make_dirs(above, SEARCH_ONLY, e);
+		l->made_dir = !r;
+	}
+	if (!r)
+		r = file_make_dirs(dir, shared ? SEARCH_ONLY : 0700, e);
+	return r ? r : check_dir(dir, shared, e);
 }
 
 /* Removes a socket that nobody listens on. */
@@ -134,7 +149,7 @@ int listener_open(struct listener *l, const char *path, bool shared,
 
 	r = set_address(&address, path, e);
 	if (!r)
-		r = prepare_dir(path, shared, e);
+		r = prepare_dir(l, path, shared, e);
 	if (!r)
 		r = remove_stale(&address, e);
 	if (r)
@@ -204,6 +219,8 @@ void listener_close(struct listener *l)
 	if (l->fd >= 0) {
 		if (*l->path && is_ours(l))
 			unlink(l->path);
+		if (l->made_dir && cut_last(l->path))
+			rmdir(l->path);
 		close(l->fd);
 	}
 	if (l->spare >= 0)

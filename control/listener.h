@@ -18,6 +18,7 @@ struct listener {
 	char path[HOME_SOCKET_BYTES]; /* "" when there is no file */
 	dev_t dev;		      /* of that file */
 	ino_t inode;
+	bool made_dir; /* its directory is ours, too */
 };
 
 void listener_init(struct listener *l);
@@ -35,7 +36,10 @@ int listener_open(struct listener *l, const char *path, bool shared,
 int listener_accept(struct listener *l, int *rejected);
 void listener_close_rejected(struct listener *l, int rejected);
 
-/* Stops to listen and removes the socket file, if it is still ours. */
+/*
+ * Stops to listen and removes the socket file, if it is still ours, and its
+ * directory, if it was made for it and is empty.
+ */
 void listener_close(struct listener *l);
 
 #endif

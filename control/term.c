@@ -15,13 +15,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-static struct termios saved;   /* as found */
-static struct termios wished;  /* as wanted while raw */
+static struct termios saved;  /* as found */
+static struct termios wished; /* as wanted while raw */
 static volatile sig_atomic_t raw_fd = -1;
 static int signal_pipe[2] = { -1, -1 };
 
 static const int fatal_signals[] = {
-	SIGQUIT, SIGILL, SIGABRT, SIGFPE, SIGSEGV, SIGBUS,
+	SIGQUIT, SIGILL, SIGABRT, SIGFPE,  SIGSEGV, SIGBUS,
 	SIGTERM, SIGINT, SIGHUP,  SIGPIPE, SIGXCPU, SIGSYS,
 };
 static const int told_signals[] = {
@@ -160,7 +160,8 @@ int term_signals(void)
 	struct sigaction act = { .sa_handler = on_told };
 	size_t i;
 
-	if (signal_pipe[0] < 0 && pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (signal_pipe[0] < 0 &&
+	    pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	for (i = 0; i < COUNT(told_signals); i++)
 		sigaction(told_signals[i], &act, NULL);

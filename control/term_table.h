@@ -35,8 +35,7 @@ void term_table_init(struct term_table *t, const char *titles, bool colour);
 void term_table_fini(struct term_table *t);
 /* Appends the next cell, row by row; control characters become '?'. */
 void term_table_add(struct term_table *t, enum term_colour colour,
-		    const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+		    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Appends the whole table to out, one line per row. -ENOMEM if it failed. */
 int term_table_print(struct term_table *t, struct buf *out);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Program `amber-vmm`: the hypervisor, one process per VM. */
+#include <malloc.h>
 #include <stdio.h>
 
 #include "control/config_table.h"
@@ -29,6 +30,8 @@ int main(int argc, char **argv)
 	struct err e = ERR_NONE;
 	int code;
 
+	/* One heap: a second one per thread costs address space and time. */
+	mallopt(M_ARENA_MAX, 1);
 	config_init(&config);
 	if (vmm_options_parse(&options, &config, argc, argv, &e)) {
 		fprintf(stderr, "amber-vmm: %s\n", e.text);
