@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Console: history and input queue. Entered by vCPU threads (output, take)
- * and the loop thread (the rest); the lock guards everything but cfg and
- * the attached device, which only the loop thread touches. INV-1: when not
+ * and the loop thread (the rest); a device is attached and detached by the
+ * thread that builds its machine, and after it was detached nothing calls it
+ * any more. Lock order: device_lock, a device's own, lock. INV-1: when not
  * armed, on_output has been called since the last successful ack. INV-2:
  * the input ring never holds more than it has room for, so nothing in it is
  * overwritten unread.
@@ -24,7 +25,8 @@ struct console {
 	bool armed;	/* the next byte calls on_output */
 	struct console_counters counters;
 
-	void (*input_ready)(void *ctx); /* loop thread only */
+	pthread_mutex_t device_lock;	/* held while the device is called */
+	void (*input_ready)(void *ctx); /* guarded by device_lock */
 	void *device;			/* borrowed; its argument */
 };
 
@@ -37,6 +39,7 @@ int console_create(struct console **out, const struct console_config *cfg,
 	if (!c)
 		return err_sys(e, -ENOMEM, "console");
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->device_lock, NULL);
 	c->cfg = *cfg;
 	c->armed = true;
 	if (!c->cfg.history_bytes)
@@ -69,6 +72,7 @@ void console_destroy(struct console *c)
 	ring_fini(&c->input);
 	ring_fini(&c->history);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->device_lock);
 	free(c);
 }
 
@@ -107,10 +111,12 @@ static size_t room_locked(const struct console *c)
 void console_set_device(struct console *c, void (*input_ready)(void *ctx),
 			void *ctx)
 {
+	pthread_mutex_lock(&c->device_lock);
 	c->input_ready = input_ready;
 	c->device = ctx;
 	if (input_ready && console_input_room(c) < c->cfg.input_bytes)
 		input_ready(ctx);
+	pthread_mutex_unlock(&c->device_lock);
 }
 
 size_t console_read(struct console *c, uint64_t *cursor, void *to, size_t len,
@@ -168,8 +174,12 @@ size_t console_input(struct console *c, const void *bytes, size_t len)
 	c->counters.input_bytes += n;
 	c->counters.input_dropped_bytes += len - n;
 	pthread_mutex_unlock(&c->lock);
-	if (n && c->input_ready)
+	if (!n)
+		return 0;
+	pthread_mutex_lock(&c->device_lock);
+	if (c->input_ready)
 		c->input_ready(c->device);
+	pthread_mutex_unlock(&c->device_lock);
 	return n;
 }
 

@@ -62,7 +62,8 @@ size_t console_take_input(struct console *c, void *to, size_t len);
 /*
  * Attaches the device that takes the input; input_ready is called on the
  * loop thread after input arrived, and once from here if input is already
- * waiting. NULL detaches. Loop thread.
+ * waiting. NULL detaches: when this returns the device is not called any
+ * more. Any thread, without the device's lock.
  */
 void console_set_device(struct console *c, void (*input_ready)(void *ctx),
 			void *ctx);

@@ -25,7 +25,7 @@ struct serial_config {
 	struct console *console; /* borrowed; attached until destroy */
 };
 
-/* Loop thread. Errors: -ENOMEM. */
+/* The thread that builds the machine. Errors: -ENOMEM. */
 int serial_create(struct serial **out, const struct serial_config *cfg,
 		  struct err *e);
 

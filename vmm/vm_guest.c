@@ -14,6 +14,7 @@
 #define BACKOFF_NS     (NS_PER_S / 2)
 #define BACKOFF_MAX_NS (30 * NS_PER_S)
 #define READ_BYTES     4096
+#define READ_ROUNDS    16
 
 static bool is_crash(enum vm_cause cause)
 {
@@ -229,23 +230,33 @@ void vm_watch_ready(struct vm *vm)
 			 on_ready_timeout, vm);
 }
 
-void vm_on_output(void *ctx)
+static void look_for_ready(struct vm *vm)
 {
 	uint8_t bytes[READ_BYTES];
-	struct vm *vm = ctx;
 	uint64_t dropped;
 	size_t n, rounds;
 
 	/* Bounded, so that a flooding guest can't hold the loop. */
-	for (rounds = 0; rounds < 64; rounds++) {
+	for (rounds = 0; rounds < READ_ROUNDS; rounds++) {
 		n = console_read(vm->console, &vm->console_cursor, bytes,
 				 sizeof(bytes), &dropped);
 		if (!n)
-			break;
-		if (vm->ready && !vm->is_ready &&
-		    matcher_feed(vm->ready, bytes, n))
-			became_ready(vm);
+			return;
+		if (!matcher_feed(vm->ready, bytes, n))
+			continue;
+		became_ready(vm);
+		return;
 	}
+}
+
+void vm_on_output(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (vm->ready && !vm->is_ready)
+		look_for_ready(vm);
+	else
+		vm->console_cursor = console_position(vm->console);
 	if (vm->observer.console_output)
 		vm->observer.console_output(vm->observer.ctx);
 	if (!console_ack(vm->console, vm->console_cursor))

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop between terminal and console. Main thread. Invariants: the guest
+ * is not read while output waits, standard input not while input waits.
+ */
+#include "control/cli_copy.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/cli_out.h"
+#include "control/term.h"
+
+#define PIECE_BYTES 16384
+
+/* Bytes on their way. */
+struct lane {
+	char bytes[PIECE_BYTES];
+	size_t at, len;
+};
+
+struct copy {
+	const struct cli_copy *c;
+	struct lane out, in;
+	bool in_open;	/* standard input has more */
+	bool guest_open;
+	bool detached;
+};
+
+static bool is_empty(const struct lane *l)
+{
+	return l->at == l->len;
+}
+
+/* Reads a piece; false at the end or on an error that is one. */
+static bool fill(struct lane *l, int fd)
+{
+	ssize_t n = read(fd, l->bytes, sizeof(l->bytes));
+
+	l->at = 0;
+	l->len = n > 0 ? (size_t)n : 0;
+	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+/* Writes what goes; false when nobody takes it any more. */
+static bool flush_some(struct lane *l, int fd)
+{
+	ssize_t n = write(fd, l->bytes + l->at, l->len - l->at);
+
+	if (n > 0)
+		l->at += (size_t)n;
+	return n >= 0 || errno == EINTR || errno == EAGAIN;
+}
+
+static void take_input(struct copy *x)
+{
+	char *escape;
+
+	if (!fill(&x->in, STDIN_FILENO)) {
+		x->in_open = false;
+		return;
+	}
+	escape = x->c->keys ? memchr(x->in.bytes, CLI_ESCAPE, x->in.len) :
+			      NULL;
+	if (escape) {
+		x->in.len = (size_t)(escape - x->in.bytes);
+		x->detached = true;
+	}
+}
+
+/* true: a signal ends the copying. */
+static bool take_signals(const struct copy *x)
+{
+	int number;
+
+	while ((number = term_next_signal()) != 0) {
+		if (number == SIGCONT)
+			term_again();
+		else if (number == SIGWINCH)
+			continue;
+		else if (!x->c->on_signal ||
+			 x->c->on_signal(x->c->ctx, number))
+			return true;
+	}
+	return false;
+}
+
+enum { SIGNALS, GUEST_OUT, GUEST_IN, INPUT, OUTPUT, FDS };
+
+static void choose(const struct copy *x, int signals, struct pollfd *p)
+{
+	bool waits = !is_empty(&x->out), typed = !is_empty(&x->in);
+	bool input = x->in_open && x->c->to_guest >= 0;
+	int i;
+
+	for (i = 0; i < FDS; i++)
+		p[i] = (struct pollfd){ .fd = -1 };
+	p[SIGNALS] = (struct pollfd){ .fd = signals, .events = POLLIN };
+	if (x->guest_open && !waits)
+		p[GUEST_OUT] = (struct pollfd){ .fd = x->c->from_guest,
+						.events = POLLIN };
+	if (typed)
+		p[GUEST_IN] = (struct pollfd){ .fd = x->c->to_guest,
+					       .events = POLLOUT };
+	else if (input)
+		p[INPUT] = (struct pollfd){ .fd = STDIN_FILENO,
+					    .events = POLLIN };
+	if (waits)
+		p[OUTPUT] = (struct pollfd){ .fd = STDOUT_FILENO,
+					     .events = POLLOUT };
+}
+
+/* One round; false: over, *end says why. */
+static bool step(struct copy *x, int signals, enum cli_copy_end *end)
+{
+	struct pollfd p[FDS];
+
+	choose(x, signals, p);
+	if (poll(p, FDS, -1) < 0 && errno != EINTR) {
+		*end = CLI_COPY_FAILED;
+		return false;
+	}
+	if (take_signals(x)) {
+		*end = CLI_COPY_SIGNAL;
+		return false;
+	}
+	if (p[GUEST_OUT].revents)
+		x->guest_open = fill(&x->out, x->c->from_guest);
+	if (p[INPUT].revents)
+		take_input(x);
+	if (p[GUEST_IN].revents && !flush_some(&x->in, x->c->to_guest)) {
+		x->in_open = false;
+		x->in.at = x->in.len = 0;
+	}
+	if (p[OUTPUT].revents && !flush_some(&x->out, STDOUT_FILENO)) {
+		*end = CLI_COPY_FAILED;
+		return false;
+	}
+	if (!x->guest_open && is_empty(&x->out)) {
+		*end = CLI_COPY_OVER;
+		return false;
+	}
+	if (x->detached && is_empty(&x->in)) {
+		*end = CLI_COPY_DETACHED;
+		return false;
+	}
+	return true;
+}
+
+bool cli_copy_wants_keys(void)
+{
+	return term_is_ours(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+enum cli_copy_end cli_copy_run(const struct cli_copy *c)
+{
+	struct copy x = {
+		.c = c,
+		.guest_open = true,
+		/*
+		 * A terminal whose output goes elsewhere isn't read: a job in
+		 * the background would be stopped for it.
+		 */
+		.in_open = c->keys || !isatty(STDIN_FILENO),
+	};
+	enum cli_copy_end end = CLI_COPY_OVER;
+	int signals = term_signals();
+
+	while (step(&x, signals, &end))
+		;
+	return end;
+}
+
+void cli_copy_drop(int fd)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	do
+		n = read(fd, bytes, sizeof(bytes));
+	while (n > 0 || (n < 0 && errno == EINTR));
+}
