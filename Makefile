@@ -108,3 +108,8 @@ lint:
 fmt:
 	clang-format -i $$(git ls-files --cached --others --exclude-standard \
 		'*.c' '*.h')
+
+.PHONY: demo
+demo: deps
+	$(MAKE) $(OUT)/amber-vmm guests
+	OUT=$(OUT) tests/demo.sh

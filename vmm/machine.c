@@ -36,6 +36,22 @@ static void phase(struct phase_clock *clock, const char *name)
 	clock->last_ns = now;
 }
 
+/*
+ * A full irqchip has a PIC behind LINT0, open from reset unless this quirk is
+ * switched off: every pin below 16 would also arrive as vector = pin. The
+ * machine has no PIC (MADT, ACPI 6.4, 5.2.12). Kernels without the capability
+ * keep the quirk; guests that mask LINT0, as Linux does, never notice.
+ */
+static void close_lint0(int vm_fd)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_DISABLE_QUIRKS,
+		.args = { KVM_X86_QUIRK_LINT0_REENABLED },
+	};
+
+	ioctl(vm_fd, KVM_ENABLE_CAP, &cap);
+}
+
 static int create_vm(struct machine *m, struct err *e)
 {
 	uint64_t identity = KVM_IDENTITY_MAP;
@@ -56,6 +72,7 @@ static int create_vm(struct machine *m, struct err *e)
 		return err_sys(e, -errno, "KVM_SET_TSS_ADDR");
 	if (ioctl(m->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
 		return err_sys(e, -errno, "KVM_CREATE_IRQCHIP");
+	close_lint0(m->vm_fd);
 	return 0;
 }
 
