@@ -24,7 +24,7 @@ struct lane {
 struct copy {
 	const struct cli_copy *c;
 	struct lane out, in;
-	bool in_open;	/* standard input has more */
+	bool in_open; /* standard input has more */
 	bool guest_open;
 	bool detached;
 };
@@ -62,8 +62,7 @@ static void take_input(struct copy *x)
 		x->in_open = false;
 		return;
 	}
-	escape = x->c->keys ? memchr(x->in.bytes, CLI_ESCAPE, x->in.len) :
-			      NULL;
+	escape = x->c->keys ? memchr(x->in.bytes, CLI_ESCAPE, x->in.len) : NULL;
 	if (escape) {
 		x->in.len = (size_t)(escape - x->in.bytes);
 		x->detached = true;
@@ -80,8 +79,7 @@ static bool take_signals(const struct copy *x)
 			term_again();
 		else if (number == SIGWINCH)
 			continue;
-		else if (!x->c->on_signal ||
-			 x->c->on_signal(x->c->ctx, number))
+		else if (!x->c->on_signal || x->c->on_signal(x->c->ctx, number))
 			return true;
 	}
 	return false;
@@ -105,8 +103,8 @@ static void choose(const struct copy *x, int signals, struct pollfd *p)
 		p[GUEST_IN] = (struct pollfd){ .fd = x->c->to_guest,
 					       .events = POLLOUT };
 	else if (input)
-		p[INPUT] = (struct pollfd){ .fd = STDIN_FILENO,
-					    .events = POLLIN };
+		p[INPUT] =
+			(struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
 	if (waits)
 		p[OUTPUT] = (struct pollfd){ .fd = STDOUT_FILENO,
 					     .events = POLLOUT };
@@ -135,6 +133,7 @@ static bool step(struct copy *x, int signals, enum cli_copy_end *end)
 		x->in.at = x->in.len = 0;
 	}
 	if (p[OUTPUT].revents && !flush_some(&x->out, STDOUT_FILENO)) {
+		cli_out_broke(errno);
 		*end = CLI_COPY_FAILED;
 		return false;
 	}

@@ -42,6 +42,12 @@ bool cli_out_failed(void)
 	return write_errno != 0;
 }
 
+void cli_out_broke(int code)
+{
+	if (!write_errno)
+		write_errno = code;
+}
+
 int cli_out_end(int status)
 {
 	cli_out_failed();

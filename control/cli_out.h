@@ -25,6 +25,9 @@ int cli_out_end(int status);
 /* Has writing failed (the reader went away, the disk is full)? Flushes. */
 bool cli_out_failed(void);
 
+/* Remembers a failed write(2) to standard output for cli_out_end(). */
+void cli_out_broke(int code);
+
 /* "amber: what", "amber: NAME: what" on standard error. name may be NULL. */
 void cli_error(const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

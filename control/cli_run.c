@@ -31,11 +31,13 @@ static int check_together(const struct cli *cli, struct err *e)
 	bool detach = cli_has(cli, CLI_DETACH);
 
 	if (once && detach)
-		return err_set(e, -EINVAL,
-			       "run: --once and --detach contradict each other");
+		return err_set(
+			e, -EINVAL,
+			"run: --once and --detach contradict each other");
 	if (once && cli_has(cli, CLI_PAUSED))
-		return err_set(e, -EINVAL,
-			       "run: --once and --paused contradict each other");
+		return err_set(
+			e, -EINVAL,
+			"run: --once and --paused contradict each other");
 	if (cli_has(cli, CLI_JSON) && !detach)
 		return err_set(e, -EINVAL,
 			       "run: --json needs --detach (otherwise the "
@@ -97,8 +99,8 @@ static void print_made(const struct cli *cli, const char *name,
 		       const char *state)
 {
 	if (cli_has(cli, CLI_JSON))
-		cli_print_json(json_pack("{s:s, s:s}", "name", name, "state",
-					 state));
+		cli_print_json(
+			json_pack("{s:s, s:s}", "name", name, "state", state));
 	else
 		printf("%s\n", name);
 }
@@ -160,8 +162,7 @@ static int in_foreground(const struct cli *cli, struct plan *p)
 	enum cli_copy_end end;
 	int status;
 
-	copy.keys = cli_copy_wants_keys() &&
-		    term_raw(STDIN_FILENO, &e) == 0;
+	copy.keys = cli_copy_wants_keys() && term_raw(STDIN_FILENO, &e) == 0;
 	end = cli_copy_run(&copy);
 	term_restore();
 	if (end == CLI_COPY_DETACHED) {
@@ -177,7 +178,7 @@ static int in_foreground(const struct cli *cli, struct plan *p)
 	cli_spawn_relay(s);
 	if (never_ran(s))
 		cli_unmake_vm(cli, s->name);
-	return end == CLI_COPY_FAILED ? CLI_EXIT_PIPE : status;
+	return status;
 }
 
 static int attached(const struct cli *cli, struct plan *p)

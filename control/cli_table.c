@@ -35,8 +35,8 @@ static const struct cli_command rows[] = {
 	"Without --name the VM is deleted afterwards.",
 	.word = CLI_WORD_FILE, .max_args = 1, .config = true,
 	.options = { CLI_CONFIG_FILE, CLI_DETACH, CLI_PAUSED, CLI_ONCE,
-		     CLI_RUN_TIMEOUT, CLI_EXPECT, CLI_RM, CLI_REASON,
-		     CLI_JSON, CLI_HELP },
+		     CLI_RUN_TIMEOUT, CLI_EXPECT, CLI_RM, CLI_JSON,
+		     CLI_HELP },
 	.examples = {
 		"amber run build/guests/hello.elf",
 		"amber run --name web --memory 512M --initrd initrd.img "

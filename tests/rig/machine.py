@@ -22,6 +22,8 @@ import subprocess
 import tempfile
 import time
 
+# No XSAVE: QEMU 7.2 does not intercept XSETBV for SVM, so KVM in L1 would
+# not learn of a guest's XCR0 and would undo it at the next entry.
 CPU = "EPYC,+svm,+npt,-xsave,-avx,-avx2,-fma,-f16c"
 APPEND = ("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable "
           "no_timer_check nokaslr cryptomgr.notests nowatchdog audit=0 "
@@ -90,6 +92,20 @@ def state_directory(rig_dir, base, shape):
         shape.smp, shape.mem, key.hexdigest()[:16]))
 
 
+def owned(kind):
+    """Prefix of a temporary directory that belongs to this process."""
+    return "%s-%d-" % (kind, os.getpid())
+
+
+def sweep(rig_dir):
+    """Remove what processes that were killed have left behind."""
+    for name in os.listdir(rig_dir):
+        part = name.split("-")
+        if part[0] in ("run", "save") and not os.path.exists(
+                "/proc/" + part[1]):
+            shutil.rmtree(os.path.join(rig_dir, name), ignore_errors=True)
+
+
 def _die_with_parent():
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -102,7 +118,8 @@ class Machine:
 
         save: a directory for the RAM file of a state to be saved.
         """
-        self.directory = tempfile.mkdtemp(dir=rig_dir, prefix="run-")
+        sweep(rig_dir)
+        self.directory = tempfile.mkdtemp(dir=rig_dir, prefix=owned("run"))
         self._monitor = None
         self._process = None
         for name, size in (("job", JOB_DISK_BYTES), ("out", OUT_DISK_BYTES)):

@@ -45,7 +45,7 @@ def _drop_old_states(name):
 
 
 def _save_state(base, shape, silence, state):
-    part = tempfile.mkdtemp(dir=parts.RIG_DIR, prefix="save-")
+    part = tempfile.mkdtemp(dir=parts.RIG_DIR, prefix=machine.owned("save"))
     try:
         with machine.Machine(base, shape, parts.RIG_DIR, save=part) as l1:
             l1.wait_for_hello(silence)
