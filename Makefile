@@ -86,6 +86,35 @@ unit: $(UNIT)
 
 -include $(shell find $(OUT)/obj $(OUT)/unit -name '*.d' 2>/dev/null)
 
+# --- sanitizers and fuzzers: the same tree, built elsewhere -----------------
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+TSAN := -fsanitize=thread
+LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -pthread
+FUZZ_SECONDS ?= 5
+
+.PHONY: asan tsan fuzz
+asan:
+	$(MAKE) OUT=build/asan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(ASAN)' \
+		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' build/asan/amber-vmm unit
+
+tsan:
+	$(MAKE) OUT=build/tsan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(TSAN)' \
+		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' unit
+
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzz:
+	$(MAKE) OUT=build/fuzz CC=$(CLANG) OPT='-O1 -g' HARDEN= \
+		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' fuzzers
+	tests/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_DYNAMIC) -lm
+
 # --- what a fresh Debian 12 machine needs -----------------------------------
 DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
 	libjansson-dev zlib1g-dev libcurl4-openssl-dev python3 busybox-static \
