@@ -4,7 +4,9 @@
  * the rest. INV-1: a request that is stored before the kick is seen before
  * the next entry: the thread clears immediate_exit before it looks at want,
  * a requester stores want before it sets immediate_exit. INV-2: parked()
- * follows only after a pending access has been completed.
+ * follows only after a pending access has been completed. INV-3: every
+ * request to run that reaches a parked vCPU is followed by one parked(), also
+ * when the request to park comes before the thread has woken up.
  */
 #include "vmm/vcpu.h"
 
@@ -93,10 +95,9 @@ static enum vcpu_want wait_for_work(struct vcpu *v)
 	enum vcpu_want want;
 
 	pthread_mutex_lock(&v->lock);
-	while (v->want == VCPU_PARK)
+	while (v->is_parked && v->want == VCPU_PARK)
 		pthread_cond_wait(&v->changed, &v->lock);
 	want = v->want;
-	v->is_parked = false;
 	pthread_mutex_unlock(&v->lock);
 	return want;
 }
@@ -113,7 +114,7 @@ static void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
 
-	while (wait_for_work(v) == VCPU_RUN) {
+	while (wait_for_work(v) != VCPU_FINISH) {
 		run_guest(v);
 		acknowledge(v);
 	}
@@ -155,6 +156,8 @@ void vcpu_set(struct vcpu *v, enum vcpu_want want)
 	is_parked = v->is_parked;
 	if (is_parked)
 		pthread_cond_signal(&v->changed);
+	if (want == VCPU_RUN)
+		v->is_parked = false; /* INV-3 */
 	pthread_mutex_unlock(&v->lock);
 	if (!is_parked && want != VCPU_RUN)
 		kick(v);
