@@ -10,15 +10,18 @@
 
 plan instructions_to_the_first_line_are_counted
 
-# Sets busy, the nanoseconds that the CPU was not idle; only builtins.
+# Sets busy, the nanoseconds that the CPU was not idle; only builtins. The
+# kernel writes ".idle_sleeptime : N" but ".iowait_sleeptime: N".
 read_busy() {
-	while read -r word _ rest; do
+	while read -r word value rest; do
 		case $word in
 		now) busy=${rest%% *} ;;
 		.idle_sleeptime) busy=$((busy - ${rest%% *})) ;;
-		.iowait_sleeptime) busy=$((busy - ${rest%% *})) && break ;;
+		.iowait_sleeptime:) busy=$((busy - value)) && return ;;
 		esac
 	done </proc/timer_list
+	echo "/proc/timer_list has no idle times" >&2
+	return 1
 }
 
 # Reads the console; notes the count when init's first line has come.
@@ -26,7 +29,7 @@ count_to_first_line() {
 	while read -r line; do
 		case $line in
 		init=entered*)
-			read_busy
+			read_busy || return
 			echo $((busy - started)) >/tmp/instructions
 			;;
 		esac
@@ -34,7 +37,7 @@ count_to_first_line() {
 }
 
 measure() {
-	read_busy
+	read_busy || return
 	started=$busy
 	amber run --once --timeout 600 --kernel vmlinuz --initrd initrd.img \
 		--append "console=ttyS0 quiet amber.do=poweroff" \

@@ -55,8 +55,9 @@ promise() {
 	evidence
 }
 
-# What the machine left behind, as commentary.
+# What the machine left behind, as commentary; none: there is no such machine.
 evidence() {
+	[ "$vm" != none ] || return
 	echo "--- $vm: info"
 	amber info "$vm" --json
 	echo "--- $vm: journal"
