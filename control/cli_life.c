@@ -135,7 +135,8 @@ static int take_answer(const struct cli *cli, struct cli_vm *vm,
 }
 
 int cli_life_post(const struct cli *cli, struct cli_vm *vm,
-		  enum vm_command command, struct cli_result *r)
+		  enum vm_command command, unsigned int timeout_ms,
+		  struct cli_result *r)
 {
 	char *body = request_body(cli);
 	char target[64];
@@ -144,10 +145,13 @@ int cli_life_post(const struct cli *cli, struct cli_vm *vm,
 	if (!body)
 		return err_set(&r->e, -ENOMEM, "out of memory");
 	snprintf(target, sizeof(target), "/v1/vm/%s", vm_command_text(command));
-	/* A ladder takes what it takes: no deadline but its own. */
-	code = cli_vm_request(vm, "POST", target, body, 0, &r->e);
+	code = cli_vm_request(vm, "POST", target, body, timeout_ms, &r->e);
 	free(body);
-	return code ? code : take_answer(cli, vm, command, r);
+	if (!code)
+		code = take_answer(cli, vm, command, r);
+	if (!code && (command == VM_CMD_STOP || command == VM_CMD_SHUTDOWN))
+		cli_vm_settle(vm);
+	return code;
 }
 
 /* A VM without a process: what would its lifecycle say? */
@@ -175,8 +179,10 @@ static int life(const struct cli *cli, void *ctx, struct cli_result *r)
 	int code;
 
 	code = cli_vm_open(&vm, &cli->home, r->name, &r->e);
-	if (!code && vm.alive)
-		code = cli_life_post(cli, &vm, command, r);
+	if (!code && vm.alive) {
+		/* A ladder takes what it takes: no deadline but its own. */
+		code = cli_life_post(cli, &vm, command, 0, r);
+	}
 	/* Gone meanwhile, or long ago. */
 	if (!vm.alive && (!code || code == -ESRCH))
 		code = offline(cli, &vm, command, r);

@@ -13,9 +13,10 @@
 /* Are the options of a lifecycle command in order? -EINVAL if not. */
 int cli_life_check(const struct cli *cli, struct err *e);
 
-/* POST /v1/vm/COMMAND with the line's options; fills r. */
+/* POST /v1/vm/COMMAND with the line's options; fills r. timeout_ms 0: none. */
 int cli_life_post(const struct cli *cli, struct cli_vm *vm,
-		  enum vm_command command, struct cli_result *r);
+		  enum vm_command command, unsigned int timeout_ms,
+		  struct cli_result *r);
 
 /* Fills r with an outcome. detail: how ("acpi power button"), or NULL. */
 void cli_life_result(const struct cli *cli, struct cli_result *r,

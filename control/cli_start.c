@@ -52,7 +52,7 @@ static int start_anew(const struct cli *cli, struct cli_vm *vm,
 	if (code)
 		return code;
 	if (asks)
-		return cli_life_post(cli, vm, VM_CMD_START, r);
+		return cli_life_post(cli, vm, VM_CMD_START, 0, r);
 	cli_life_result(cli, r, VM_CMD_START, true,
 			cli_has(cli, CLI_PAUSED) ? "paused" : "running",
 			(clock_mono_ns() - began_ns) / NS_PER_US, NULL);
@@ -67,7 +67,7 @@ static int start(const struct cli *cli, void *ctx, struct cli_result *r)
 	(void)ctx;
 	code = cli_vm_open(&vm, &cli->home, r->name, &r->e);
 	if (!code && vm.alive) {
-		code = cli_life_post(cli, &vm, VM_CMD_START, r);
+		code = cli_life_post(cli, &vm, VM_CMD_START, 0, r);
 		if (code && is_ending(&vm, code) &&
 		    cli_vm_await_end(&vm, END_MS) == 0)
 			code = start_anew(cli, &vm, r);

@@ -15,6 +15,8 @@
 #include "control/config_value.h"
 #include "control/nearest.h"
 
+#define SETTLE_MS 3000
+
 static int no_such_vm(const struct home *h, const char *name, struct err *e)
 {
 	struct home_names names = { 0 };
@@ -139,25 +141,61 @@ int cli_vm_get(struct cli_vm *vm, const char *target, unsigned int timeout_ms,
 	return 0;
 }
 
-int cli_vm_await_end(struct cli_vm *vm, int timeout_ms)
+/*
+ * A descriptor of the process that holds the lock, or a negative errno. The
+ * pid may have been another's before it was opened: the lock is looked at
+ * again afterwards.
+ */
+static int open_holder(struct cli_vm *vm)
 {
-	struct pollfd p = { .fd = -1, .events = POLLIN };
 	pid_t pid;
+	int fd;
 
 	cli_vm_look(vm);
-	if (!vm->alive)
-		return 0;
+	if (!vm->alive || vm->pid <= 0)
+		return -ESRCH;
 	pid = vm->pid;
-	if (pid > 0)
-		p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	/* The descriptor is of the holder only if the lock is still its. */
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return -errno;
 	cli_vm_look(vm);
-	if (p.fd >= 0 && vm->alive && vm->pid == pid)
+	if (vm->alive && vm->pid == pid)
+		return fd;
+	close(fd);
+	return -ESRCH;
+}
+
+int cli_vm_signal(struct cli_vm *vm, int number)
+{
+	int fd = open_holder(vm), r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (syscall(SYS_pidfd_send_signal, fd, number, NULL, 0) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+int cli_vm_await_end(struct cli_vm *vm, int timeout_ms)
+{
+	struct pollfd p = { .events = POLLIN };
+
+	p.fd = open_holder(vm);
+	if (p.fd >= 0) {
 		poll(&p, 1, timeout_ms);
-	if (p.fd >= 0)
 		close(p.fd);
-	cli_vm_look(vm);
+		cli_vm_look(vm);
+	}
 	return vm->alive ? -ETIMEDOUT : 0;
+}
+
+void cli_vm_settle(struct cli_vm *vm)
+{
+	int r = cli_vm_request(vm, "GET", "/v1/vm", NULL, SETTLE_MS, NULL);
+
+	if (r && r != -ETIMEDOUT)
+		cli_vm_await_end(vm, SETTLE_MS);
 }
 
 int cli_vm_record(const struct cli_vm *vm, struct record *r, struct err *e)

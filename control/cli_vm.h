@@ -64,6 +64,15 @@ int cli_vm_explain(struct cli_vm *vm, const struct client_problem *p, int r,
  */
 int cli_vm_await_end(struct cli_vm *vm, int timeout_ms);
 
+/*
+ * After the VM was stopped: if its process ends with it, waits for that, so
+ * that whoever comes next finds the lock free.
+ */
+void cli_vm_settle(struct cli_vm *vm);
+
+/* Signals the process that holds the lock; 0, -ESRCH, -EPERM. */
+int cli_vm_signal(struct cli_vm *vm, int number);
+
 /* Looks at the lock again. */
 void cli_vm_look(struct cli_vm *vm);
 

@@ -18,6 +18,7 @@
 static struct termios saved;  /* as found */
 static struct termios wished; /* as wanted while raw */
 static volatile sig_atomic_t raw_fd = -1;
+static const char *screen_off; /* static text, NULL: none */
 static int signal_pipe[2] = { -1, -1 };
 
 static const int fatal_signals[] = {
@@ -63,23 +64,37 @@ bool term_is_ours(int fd)
 	return isatty(fd) && tcgetpgrp(fd) == getpgrp();
 }
 
+void term_screen(const char *on, const char *off)
+{
+	screen_off = off;
+	if (write(STDOUT_FILENO, on, strlen(on)) < 0)
+		screen_off = NULL;
+}
+
+/* Async-signal-safe. */
+static void put_back(void)
+{
+	const char *off = screen_off;
+
+	if (raw_fd < 0)
+		return;
+	screen_off = NULL;
+	/* A terminal that is gone needs nothing put back. */
+	if (off && write(STDOUT_FILENO, off, strlen(off)) < 0)
+		off = NULL;
+	tcsetattr(raw_fd, TCSANOW, &saved);
+}
+
 void term_restore(void)
 {
-	int fd = raw_fd;
-
-	if (fd < 0)
-		return;
-	tcsetattr(fd, TCSANOW, &saved);
+	put_back();
 	raw_fd = -1;
 }
 
 /* Restores, then lets the signal do what it does. SA_RESETHAND is set. */
 static void on_fatal(int number)
 {
-	int fd = raw_fd;
-
-	if (fd >= 0)
-		tcsetattr(fd, TCSANOW, &saved);
+	put_back();
 	raise(number);
 }
 

@@ -36,6 +36,11 @@ bool term_is_ours(int fd);
 int term_raw(int fd, struct err *e);
 /* Like term_raw() but keys only: output processing and Ctrl-C stay. */
 int term_keys(int fd, struct err *e);
+/*
+ * Writes `on` to standard output now and `off` when the terminal is
+ * restored, whatever ends the process. Static texts; after term_keys().
+ */
+void term_screen(const char *on, const char *off);
 /* Puts back what term_raw() found. Safe in signal handlers; repeatable. */
 void term_restore(void);
 /* Raw mode again, after a stop (SIGTSTP, SIGSTOP) and SIGCONT. */
