@@ -37,7 +37,7 @@ struct command {
 	unsigned int args;
 };
 
-/* $AMBER_VMM, beside this program, else along PATH. */
+/* $AMBER_VMM, beside this program, else by name: along PATH. */
 static void find_vmm(char *path, size_t size)
 {
 	const char *wish = getenv("AMBER_VMM");
@@ -61,6 +61,32 @@ static void find_vmm(char *path, size_t size)
 		}
 	}
 	snprintf(path, size, VMM);
+}
+
+/* Is `name` to be found along PATH? Its place replaces it. */
+static bool find_along_path(char *path, size_t size)
+{
+	const char *dirs = getenv("PATH");
+	char name[PATH_MAX];
+	size_t len;
+
+	snprintf(name, sizeof(name), "%s", path);
+	for (; dirs && *dirs; dirs += len + (dirs[len] == ':')) {
+		len = strcspn(dirs, ":");
+		if ((size_t)snprintf(path, size, "%.*s/%s", (int)len, dirs,
+				     name) < size &&
+		    access(path, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool cli_spawn_find(char *path, size_t size)
+{
+	find_vmm(path, size);
+	if (strchr(path, '/'))
+		return access(path, X_OK) == 0;
+	return find_along_path(path, size);
 }
 
 static void arg(struct command *c, const char *text)

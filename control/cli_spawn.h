@@ -9,6 +9,7 @@
 #define AMBER_CONTROL_CLI_SPAWN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,6 +36,12 @@ struct cli_spawn {
 	int log;	/* owned: vmm.log, readable */
 	off_t log_from; /* where this child's part begins */
 };
+
+/*
+ * Where the program amber-vmm is: $AMBER_VMM, beside amber, else along
+ * PATH. Returns false when nothing that can be executed is there.
+ */
+bool cli_spawn_find(char *path, size_t size);
 
 /*
  * Executes amber-vmm in place of this process, the console on standard

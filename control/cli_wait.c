@@ -15,20 +15,15 @@
 #include "control/cli_out.h"
 #include "control/cli_status.h"
 #include "control/cli_vm.h"
+#include "control/cli_words.h"
 #include "control/client_sse.h"
 
 #define END_MS 2000 /* for a process after its last event */
 
-enum goal { READY, RUNNING, PAUSED, STOPPED, CRASHED, GOALS };
-
-static const char *const goal_names[GOALS] = {
-	"ready", "running", "paused", "stopped", "crashed",
-};
-
 enum verdict { OPEN, REACHED, HOPELESS };
 
 struct wait {
-	enum goal goal;
+	enum cli_goal goal;
 	uint32_t timeout_ms; /* 0: none */
 	uint64_t due_ns;     /* when the time is up */
 	enum verdict verdict;
@@ -36,15 +31,15 @@ struct wait {
 };
 
 /* What a state means for the goal. A crash or a stop ends other hopes. */
-static enum verdict judge(enum goal goal, const char *state, bool ready)
+static enum verdict judge(enum cli_goal goal, const char *state, bool ready)
 {
-	if (goal == READY ? ready && strcmp(state, "running") == 0
-			  : strcmp(state, goal_names[goal]) == 0)
+	if (goal == CLI_GOAL_READY ? ready && strcmp(state, "running") == 0
+				   : strcmp(state, cli_goal_text(goal)) == 0)
 		return REACHED;
 	if (strcmp(state, "stopped") == 0)
 		return HOPELESS;
 	/* `wait --for stopped` may still come true: someone stops it. */
-	if (strcmp(state, "crashed") == 0 && goal != STOPPED)
+	if (strcmp(state, "crashed") == 0 && goal != CLI_GOAL_STOPPED)
 		return HOPELESS;
 	return OPEN;
 }
@@ -55,7 +50,7 @@ static int on_event(void *ctx, const struct client_sse_event *ev)
 	const char *to = cli_status_text(record, "to");
 	struct wait *w = ctx;
 
-	if (strcmp(ev->kind, "ready") == 0 && w->goal == READY) {
+	if (strcmp(ev->kind, "ready") == 0 && w->goal == CLI_GOAL_READY) {
 		w->verdict = REACHED;
 	} else if (*to) {
 		snprintf(w->state, sizeof(w->state), "%s", to);
@@ -126,14 +121,14 @@ static int look_offline(struct wait *w, struct cli_vm *vm, struct err *e)
 	if (r)
 		return r;
 	snprintf(w->state, sizeof(w->state), "%s", vm_state_text(record.state));
-	w->verdict = w->goal == STOPPED ? REACHED : HOPELESS;
+	w->verdict = w->goal == CLI_GOAL_STOPPED ? REACHED : HOPELESS;
 	return 0;
 }
 
 static int conclude(const struct cli *cli, const struct wait *w, int code,
 		    struct cli_result *r)
 {
-	const char *goal = goal_names[w->goal];
+	const char *goal = cli_goal_text(w->goal);
 
 	if (code == -ETIMEDOUT) {
 		r->status = EXIT_CODE_TIMEOUT;
@@ -172,7 +167,8 @@ static int wait_for(const struct cli *cli, void *ctx, struct cli_result *r)
 			code = err_set(&r->e, -EPIPE,
 				       "its process closed the connection");
 	}
-	if (!code && w.verdict == REACHED && w.goal == STOPPED && vm.alive)
+	if (!code && w.verdict == REACHED && w.goal == CLI_GOAL_STOPPED &&
+	    vm.alive)
 		cli_vm_settle(&vm);
 	cli_vm_close(&vm);
 	return conclude(cli, &w, code, r);
@@ -181,21 +177,21 @@ static int wait_for(const struct cli *cli, void *ctx, struct cli_result *r)
 int cli_wait_command(struct cli *cli)
 {
 	const char *text = cli_value(cli, CLI_FOR);
-	struct wait w = { .goal = READY };
+	struct wait w = { .goal = CLI_GOAL_READY };
 	struct err e = ERR_NONE;
 	int goal;
 
-	for (goal = 0; text && goal < GOALS; goal++)
-		if (strcmp(goal_names[goal], text) == 0)
+	for (goal = 0; text && goal < CLI_GOAL_COUNT; goal++)
+		if (strcmp(cli_goal_text((enum cli_goal)goal), text) == 0)
 			break;
-	if (goal == GOALS) {
+	if (goal == CLI_GOAL_COUNT) {
 		cli_error(NULL,
 			  "wait: --for %.64s: ready, running, paused, stopped "
 			  "or crashed is wanted",
 			  text);
 		return EXIT_CODE_USAGE;
 	}
-	w.goal = (enum goal)goal;
+	w.goal = (enum cli_goal)goal;
 	if (cli_seconds(cli, CLI_WAIT_TIMEOUT, &w.timeout_ms, &e))
 		return cli_fail_usage(&e);
 	w.due_ns = clock_mono_ns() + w.timeout_ms * NS_PER_MS;

@@ -142,7 +142,9 @@ static void print_row(const struct term_table *t, size_t row,
 			buf_puts(out, term_code(TERM_PLAIN, t->colour));
 		left -= used;
 		pad += GAP;
-		if (last || pad >= left)
+		/* An empty last cell leaves no blanks at the line's end. */
+		if (last || pad >= left ||
+		    (c + 2 == t->columns && !*cell[1].text))
 			break;
 		buf_printf(out, "%*s", (int)pad, "");
 		left -= pad;
