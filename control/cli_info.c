@@ -93,7 +93,7 @@ static void field(struct buf *out, const char *name, const char *fmt, ...)
 	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
 	if (text.len) {
-		buf_printf(out, "  %-11s ", name);
+		buf_printf(out, "  %-16s ", name);
 		term_put_safe(out, buf_text(&text), false);
 		buf_puts(out, "\n");
 	}
@@ -107,7 +107,7 @@ static void put_state(struct buf *out, const json_t *s, bool colour)
 
 	buf_printf(out, "%s%s%s\n", term_code(TERM_BOLD, colour),
 		   cli_status_text(s, "name"), term_code(TERM_PLAIN, colour));
-	buf_printf(out, "  %-11s %s%s%s", "state",
+	buf_printf(out, "  %-16s %s%s%s", "state",
 		   term_code(term_state_colour(state), colour), state,
 		   term_code(TERM_PLAIN, colour));
 	if (*since)
@@ -166,29 +166,58 @@ static void put_machine(struct buf *out, const json_t *s)
 	      (unsigned long long)cli_status_number(console, "dropped_bytes"));
 }
 
+/* A value of config.json for people: lists without brackets and quotes. */
+static void put_value(struct buf *out, json_t *value)
+{
+	json_t *element;
+	const char *key;
+	char *text;
+	size_t i;
+
+	if (json_is_array(value)) {
+		json_array_foreach(value, i, element)
+		{
+			buf_puts(out, i ? ", " : "");
+			put_value(out, element);
+		}
+	} else if (json_is_object(value)) {
+		i = 0;
+		json_object_foreach(value, key, element)
+		{
+			buf_printf(out, "%s%s=", i++ ? ", " : "", key);
+			put_value(out, element);
+		}
+	} else if (json_is_string(value)) {
+		buf_puts(out, json_string_value(value));
+	} else {
+		text = json_dumps(value, JSON_ENCODE_ANY);
+		buf_puts(out, text ? text : "?");
+		free(text);
+	}
+}
+
 /* The keys of config.json that were not shown yet. */
 static void put_config(struct buf *out, const json_t *s)
 {
 	static const char *const shown[] = { "name", "cpus", "memory" };
-	const json_t *value;
+	json_t *value;
 	json_t *config = json_object_get(s, "config");
 	const char *key;
 	size_t i;
 
 	json_object_foreach(config, key, value)
 	{
-		char *text = NULL;
+		struct buf text;
 
 		for (i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
 			if (strcmp(key, shown[i]) == 0)
 				break;
 		if (i < sizeof(shown) / sizeof(shown[0]))
 			continue;
-		if (!json_is_string(value))
-			text = json_dumps(value, JSON_ENCODE_ANY);
-		field(out, key, "%s",
-		      text ? text : cli_status_text(config, key));
-		free(text);
+		buf_init(&text, LIMIT_JSON_CONFIG_BYTES);
+		put_value(&text, value);
+		field(out, key, "%s", buf_text(&text));
+		buf_fini(&text);
 	}
 	field(out, "directory", "%s", cli_status_text(s, "directory"));
 }

@@ -179,12 +179,12 @@ static int life(const struct cli *cli, void *ctx, struct cli_result *r)
 	int code;
 
 	code = cli_vm_open(&vm, &cli->home, r->name, &r->e);
-	if (!code && vm.alive) {
-		/* A ladder takes what it takes: no deadline but its own. */
-		code = cli_life_post(cli, &vm, command, 0, r);
-	}
+	/* A ladder takes what it takes: no deadline but its own. */
+	if (!code)
+		code = vm.alive ? cli_life_post(cli, &vm, command, 0, r)
+				: -ESRCH;
 	/* Gone meanwhile, or long ago. */
-	if (!vm.alive && (!code || code == -ESRCH))
+	if (code == -ESRCH && !vm.alive)
 		code = offline(cli, &vm, command, r);
 	cli_vm_close(&vm);
 	return code;

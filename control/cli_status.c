@@ -126,7 +126,7 @@ void cli_status_why(const json_t *object, struct buf *out)
 	const char *kind = cli_status_text(actor, "kind");
 
 	buf_puts(out, cli_status_text(object, "cause"));
-	if (strcmp(kind, "api") == 0)
+	if (strcmp(kind, "api") == 0 || strcmp(kind, "cli") == 0)
 		buf_printf(out, " by uid %llu (pid %llu)",
 			   (unsigned long long)cli_status_number(actor, "uid"),
 			   (unsigned long long)cli_status_number(actor, "pid"));

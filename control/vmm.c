@@ -111,13 +111,21 @@ static void on_gone(void *ctx, const struct vm_end *end)
 
 /* --- commands of our own ------------------------------------------------ */
 
+/* The start comes from whoever executed us, an end from a signal or limit. */
+static const char *actor_kind(enum vm_command command, bool is_signal)
+{
+	if (command == VM_CMD_START)
+		return "cli";
+	return is_signal ? "signal" : "policy";
+}
+
 static void submit(struct vmm *v, enum vm_command command, const char *reason,
 		   bool is_signal,
 		   void (*done)(void *ctx, const struct vm_result *result))
 {
 	struct vm_request request = {
 		.command = command,
-		.actor = { .kind = is_signal ? "signal" : "policy",
+		.actor = { .kind = actor_kind(command, is_signal),
 			   .uid = getuid() },
 		.is_signal = is_signal,
 		.force = true,
@@ -125,8 +133,10 @@ static void submit(struct vmm *v, enum vm_command command, const char *reason,
 		.ctx = v,
 	};
 
-	if (command == VM_CMD_START)
+	if (command == VM_CMD_START) {
 		request.paused = v->opt->paused;
+		request.actor.pid = getppid();
+	}
 	snprintf(request.reason, sizeof(request.reason), "%s", reason);
 	vm_submit(v->control->vm, &request);
 }

@@ -25,9 +25,11 @@ struct vm;
 
 /* Who caused something. */
 struct vm_actor {
-	const char *kind; /* "api", "signal", "guest", "policy": static text */
-	uint32_t uid;	  /* of an api actor, else the VMM's own */
-	int32_t pid;	  /* of an api actor, else 0 */
+	/* "api", "cli", "signal", "guest", "policy": static text. "cli" is
+	 * who executed the VMM, and with that started the VM. */
+	const char *kind;
+	uint32_t uid; /* of an api or cli actor, else the VMM's own */
+	int32_t pid;  /* of an api or cli actor, else 0 */
 };
 
 /* Why a state was entered; vm_cause_text() gives the API's words. */
