@@ -2,6 +2,11 @@
 /*
  * The loop between terminal and console. Main thread. Invariants: the guest
  * is not read while output waits, standard input not while input waits.
+ *
+ * A raw terminal doesn't return the carriage at a line feed. A guest with a
+ * terminal driver of its own (Linux) sends both characters; a tiny kernel
+ * often sends the line feed alone, and its output would become a staircase.
+ * So line feeds are completed until the guest has sent its first pair.
  */
 #include "control/cli_copy.h"
 
@@ -27,6 +32,8 @@ struct copy {
 	bool in_open; /* standard input has more */
 	bool guest_open;
 	bool detached;
+	bool completes; /* line feeds: no pair was seen yet */
+	char last;	/* byte that the guest sent before this piece */
 };
 
 static bool is_empty(const struct lane *l)
@@ -34,14 +41,53 @@ static bool is_empty(const struct lane *l)
 	return l->at == l->len;
 }
 
-/* Reads a piece; false at the end or on an error that is one. */
-static bool fill(struct lane *l, int fd)
+/* Reads up to max bytes; false at the end or on an error that is one. */
+static bool fill(struct lane *l, int fd, size_t max)
 {
-	ssize_t n = read(fd, l->bytes, sizeof(l->bytes));
+	ssize_t n = read(fd, l->bytes, max);
 
 	l->at = 0;
 	l->len = n > 0 ? (size_t)n : 0;
 	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+static size_t count_line_feeds(struct copy *x)
+{
+	const struct lane *l = &x->out;
+	size_t i, n = 0;
+
+	for (i = 0; i < l->len; i++) {
+		if (l->bytes[i] == '\n' && x->last == '\r')
+			x->completes = false;
+		n += l->bytes[i] == '\n';
+		x->last = l->bytes[i];
+	}
+	return n;
+}
+
+/* Puts a carriage return before each line feed; the lane is half full. */
+static void complete_line_feeds(struct copy *x)
+{
+	struct lane *l = &x->out;
+	size_t n = count_line_feeds(x), from = l->len;
+
+	if (!x->completes)
+		return;
+	l->len += n;
+	while (n) {
+		char c = l->bytes[--from];
+
+		l->bytes[from + n] = c;
+		if (c == '\n')
+			l->bytes[from + --n] = '\r';
+	}
+}
+
+static void take_output(struct copy *x)
+{
+	x->guest_open = fill(&x->out, x->c->from_guest, PIECE_BYTES / 2);
+	if (x->completes)
+		complete_line_feeds(x);
 }
 
 /* Writes what goes; false when nobody takes it any more. */
@@ -58,7 +104,7 @@ static void take_input(struct copy *x)
 {
 	char *escape;
 
-	if (!fill(&x->in, STDIN_FILENO)) {
+	if (!fill(&x->in, STDIN_FILENO, PIECE_BYTES)) {
 		x->in_open = false;
 		return;
 	}
@@ -125,7 +171,7 @@ static bool step(struct copy *x, int signals, enum cli_copy_end *end)
 		return false;
 	}
 	if (p[GUEST_OUT].revents)
-		x->guest_open = fill(&x->out, x->c->from_guest);
+		take_output(x);
 	if (p[INPUT].revents)
 		take_input(x);
 	if (p[GUEST_IN].revents && !flush_some(&x->in, x->c->to_guest)) {
@@ -158,6 +204,7 @@ enum cli_copy_end cli_copy_run(const struct cli_copy *c)
 	struct copy x = {
 		.c = c,
 		.guest_open = true,
+		.completes = c->keys,
 		/*
 		 * A terminal whose output goes elsewhere isn't read: a job in
 		 * the background would be stopped for it.

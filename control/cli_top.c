@@ -81,9 +81,9 @@ static int ask(const struct cli *cli, void *ctx, struct cli_result *r)
 		l++;
 	json_decref(l->row);
 	l->row = NULL;
+	/* Not by l->vm.name: opening begins with a blank struct. */
 	if (!l->open)
-		l->open =
-			cli_vm_open(&l->vm, &cli->home, l->vm.name, &r->e) == 0;
+		l->open = cli_vm_open(&l->vm, &cli->home, r->name, &r->e) == 0;
 	if (!l->open)
 		return 0;
 	cli_vm_look(&l->vm);
