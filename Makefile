@@ -74,6 +74,28 @@ LIBS_VMM ?= $(LIBS_STATIC)
 $(OUT)/amber: $(OUT)/obj/control/cli_main.o $(CLI_LIB) $(LIB)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS_CLI)
 
+# --- documents from the tables, installation ---------------------------------
+MAN := $(OUT)/man
+DATA := $(DESTDIR)$(PREFIX)/share
+
+.PHONY: man docs install
+man: $(OUT)/amber
+	@mkdir -p $(MAN)
+	$(OUT)/amber gen man $(MAN)
+
+docs: $(OUT)/amber
+	$(OUT)/amber gen docs docs
+
+install: $(OUT)/amber $(OUT)/amber-vmm man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DATA)/man/man1 \
+		$(DATA)/bash-completion/completions \
+		$(DATA)/zsh/site-functions $(DATA)/fish/vendor_completions.d
+	install -m 755 $(OUT)/amber $(OUT)/amber-vmm $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(MAN)/*.1 $(DATA)/man/man1
+	$(OUT)/amber completion bash >$(DATA)/bash-completion/completions/amber
+	$(OUT)/amber completion zsh >$(DATA)/zsh/site-functions/_amber
+	$(OUT)/amber completion fish >$(DATA)/fish/vendor_completions.d/amber.fish
+
 # --- tests -----------------------------------------------------------------
 UNIT := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
 
@@ -127,7 +149,7 @@ deps:
 
 # --- the suite ---------------------------------------------------------------
 .PHONY: check lint
-check: $(OUT)/amber-vmm guests unit lint
+check: $(OUT)/amber-vmm $(OUT)/amber guests unit lint
 	OUT=$(OUT) tests/check.sh
 
 lint:

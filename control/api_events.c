@@ -163,6 +163,9 @@ void api_events(struct call *call)
 	s->call = call;
 	s->control = c;
 	s->next = (since < last ? since : last) + 1;
+	/* 0 asks for all there is: nothing is missing then. */
+	if (!since)
+		s->next = events_first(c->events);
 	/* The first line tells the client that it is heard. */
 	s->wants_comment = true;
 	buf_init(&s->text, LIMIT_EVENT_BYTES + 256);

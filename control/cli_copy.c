@@ -113,6 +113,8 @@ static void take_input(struct copy *x)
 		x->in.len = (size_t)(escape - x->in.bytes);
 		x->detached = true;
 	}
+	if (x->c->to_guest < 0)
+		x->in.len = 0;
 }
 
 /* true: a signal ends the copying. */
@@ -136,7 +138,8 @@ enum { SIGNALS, GUEST_OUT, GUEST_IN, INPUT, OUTPUT, FDS };
 static void choose(const struct copy *x, int signals, struct pollfd *p)
 {
 	bool waits = !is_empty(&x->out), typed = !is_empty(&x->in);
-	bool input = x->in_open && x->c->to_guest >= 0;
+	/* Who only watches has keys too: the one that detaches. */
+	bool input = x->in_open && (x->c->to_guest >= 0 || x->c->keys);
 	int i;
 
 	for (i = 0; i < FDS; i++)

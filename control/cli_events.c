@@ -12,10 +12,12 @@
 #include "control/cli_handlers.h"
 #include "control/cli_out.h"
 #include "control/cli_record.h"
+#include "control/cli_status.h"
 #include "control/cli_vm.h"
 #include "control/client_sse.h"
 #include "control/term.h"
 
+#define JOURNAL_MS  2000
 #define LINE_BYTES  (64u << 10)
 #define LINES_MAX   1000000000
 #define JOURNAL_MAX (64u << 20)
@@ -115,6 +117,29 @@ static int print_journal(const struct cli *cli, json_t *records)
 	return EXIT_CODE_OK;
 }
 
+/*
+ * The log on disk may be a moment behind: the process of a VM that lives
+ * knows the newest records. Without an answer the log has to do.
+ */
+static void add_newest(struct cli_vm *vm, json_t *records, uint64_t lines)
+{
+	size_t have = json_array_size(records);
+	uint64_t last = 0;
+	json_t *answer;
+	char target[64];
+
+	if (have)
+		last = cli_status_number(json_array_get(records, have - 1),
+					 "seq");
+	snprintf(target, sizeof(target), "/v1/journal?since=%" PRIu64, last);
+	if (!vm->alive || cli_vm_get(vm, target, JOURNAL_MS, &answer, NULL))
+		return;
+	json_array_extend(records, json_object_get(answer, "records"));
+	json_decref(answer);
+	while (lines && json_array_size(records) > lines)
+		json_array_remove(records, 0);
+}
+
 int cli_journal_command(struct cli *cli)
 {
 	uint64_t since = 0, lines = 0;
@@ -131,6 +156,8 @@ int cli_journal_command(struct cli *cli)
 	r = cli_vm_open(&vm, &cli->home, cli->args[0], &e);
 	if (!r)
 		r = cli_record_load(vm.dir, since, lines, &records, &e);
+	if (!r)
+		add_newest(&vm, records, lines);
 	cli_vm_close(&vm);
 	return r ? cli_fail(cli->args[0], &e) : print_journal(cli, records);
 }

@@ -99,7 +99,14 @@ void cli_note(const char *name, const char *fmt, ...)
 int cli_fail(const char *name, const struct err *e)
 {
 	cli_error(name, "%s", e->text);
-	return e->code == -EINVAL ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
+	switch (e->code) {
+	case -EINVAL:
+	case -ERANGE:
+	case -EFBIG: /* a configuration beyond its limits */
+		return EXIT_CODE_USAGE;
+	default:
+		return EXIT_CODE_FAILED;
+	}
 }
 
 int cli_fail_usage(const struct err *e)

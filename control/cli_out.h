@@ -34,7 +34,7 @@ void cli_error(const char *name, const char *fmt, ...)
 /* The same as a note: not when standard error isn't a terminal. */
 void cli_note(const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Prints e and returns EXIT_CODE_USAGE for -EINVAL, else _FAILED. */
+/* Prints e; EXIT_CODE_USAGE when it tells of a wrong value, else _FAILED. */
 int cli_fail(const char *name, const struct err *e);
 /* Prints e as wrong usage. */
 int cli_fail_usage(const struct err *e);

@@ -198,7 +198,7 @@ static void put_what(const json_t *record, bool colour, struct buf *out)
 	const char *to = cli_status_text(record, "to");
 
 	if (*to)
-		buf_printf(out, "%-12s %s -> %s%s%s", kind,
+		buf_printf(out, "%-12s  %s -> %s%s%s", kind,
 			   cli_status_text(record, "from"),
 			   term_code(term_state_colour(to), colour), to,
 			   term_code(TERM_PLAIN, colour));
@@ -206,8 +206,20 @@ static void put_what(const json_t *record, bool colour, struct buf *out)
 		buf_printf(out, "%-12s", kind);
 	if (strcmp(kind, "milestone") == 0)
 		buf_printf(
-			out, " %llu",
+			out, "  %llu",
 			(unsigned long long)cli_status_number(record, "value"));
+}
+
+/* One line stands for a report: which kernel, else the first one. */
+static void put_telling_line(const char *text, struct buf *out)
+{
+	const char *kernel = strstr(text, "\nkernel: ");
+	char line[256];
+
+	if (kernel)
+		text = kernel + 1;
+	snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"), text);
+	term_put_safe(out, line, false);
 }
 
 void cli_record_line(const json_t *record, bool colour, struct buf *out)
@@ -217,20 +229,14 @@ void cli_record_line(const json_t *record, bool colour, struct buf *out)
 	const char *reason = cli_status_text(record, "reason");
 	const char *cause = cli_status_text(record, "cause");
 	char took[TERM_HUMAN_BYTES];
-	size_t len;
 
 	buf_printf(out, "%s%s%s  ", term_code(TERM_DIM, colour),
 		   cli_status_text(record, "time"),
 		   term_code(TERM_PLAIN, colour));
 	put_what(record, colour, out);
 	if (*text) {
-		/* A report of many lines: its first one stands for it. */
-		char first[256];
-
-		len = strcspn(text, "\n");
-		snprintf(first, sizeof(first), "%.*s", (int)len, text);
 		buf_puts(out, "  ");
-		term_put_safe(out, first, false);
+		put_telling_line(text, out);
 	}
 	if (*cause) {
 		buf_puts(out, "  (");

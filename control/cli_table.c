@@ -293,7 +293,7 @@ static const struct cli_command rows[] = {
 },
 {
 	.name = "wait", .group = CLI_GROUP_WATCH,
-	.summary = "Wait until VMs are ready, stopped...",
+	.summary = "Wait until VMs are ready, stopped, crashed",
 	.usage = MANY_USE,
 	.about =
 	"Returns 0 when every VM has reached the goal, 124 when the time is "

@@ -34,9 +34,9 @@ int config_name_check(const char *name, struct err *e)
 		    (i && strchr("_.-", name[i])))
 			continue;
 		return err_set(e, -EINVAL,
-			       "bad name: character %zu is not a letter or a "
+			       "'%.64s': character %zu is not a letter or a "
 			       "digit%s",
-			       i + 1, i ? " or one of _ . -" : "");
+			       name, i + 1, i ? " or one of _ . -" : "");
 	}
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "control/journal.h"
 #include "control/limits.h"
 #include "control/record.h"
 #include "control/text.h"
@@ -268,7 +269,7 @@ int control_create(struct control **out, const struct control_config *config,
 	c->hooks = config->hooks;
 	c->owner = geteuid();
 	c->pid = getpid();
-	r = events_create(&c->events, e);
+	r = events_create(&c->events, journal_last(config->dir), e);
 	if (!r)
 		r = scribe_create(&c->scribe, &files, e);
 	if (!r)

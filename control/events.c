@@ -17,17 +17,18 @@
 #define TEXT_BYTES 1000
 
 struct events {
+	uint64_t base; /* the first number of this process */
 	uint64_t next;
 	struct event_record ring[LIMIT_EVENTS];
 };
 
-int events_create(struct events **out, struct err *e)
+int events_create(struct events **out, uint64_t last, struct err *e)
 {
 	struct events *ev = calloc(1, sizeof(*ev));
 
 	if (!ev)
 		return err_sys(e, -ENOMEM, "event ring");
-	ev->next = 1;
+	ev->base = ev->next = last + 1;
 	*out = ev;
 	return 0;
 }
@@ -170,7 +171,8 @@ uint64_t events_next(const struct events *ev)
 
 uint64_t events_first(const struct events *ev)
 {
-	return ev->next > LIMIT_EVENTS ? ev->next - LIMIT_EVENTS : 1;
+	return ev->next - ev->base > LIMIT_EVENTS ? ev->next - LIMIT_EVENTS
+						  : ev->base;
 }
 
 const struct event_record *events_get(const struct events *ev, uint64_t seq)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The events of a VM: numbered from 1, printed once as JSON, the newest
- * LIMIT_EVENTS kept for replay. The same records are the journal. Loop
- * thread only.
+ * The events of a VM: numbered from 1 in its first process and on from
+ * there in later ones, printed once as JSON, the newest LIMIT_EVENTS kept
+ * for replay. The same records are the journal. Loop thread only.
  */
 #ifndef AMBER_CONTROL_EVENTS_H
 #define AMBER_CONTROL_EVENTS_H
@@ -33,7 +33,8 @@ struct event_note {
 	uint64_t duration_ns;
 };
 
-int events_create(struct events **out, struct err *e);
+/* last: the number of the last record of an earlier process, 0: none. */
+int events_create(struct events **out, uint64_t last, struct err *e);
 /* NULL is fine. */
 void events_destroy(struct events *ev);
 

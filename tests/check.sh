@@ -52,8 +52,11 @@ for program in "$out"/unit/test_*; do
 	*) run_unit "$program" ;;
 	esac
 done
-for script in tests/boot/*.sh tests/cli/*.sh; do
+for script in tests/boot/*.sh; do
 	[ -f "$script" ] && run_script bash "$script"
+done
+for script in tests/cli/test_*.py; do
+	run_script timeout 600 python3 "$script"
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

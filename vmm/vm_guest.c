@@ -119,12 +119,26 @@ static void give_up(struct vm *vm)
 	vm_park_for(vm, GOAL_STOP);
 }
 
+/*
+ * Was this run no failure, so that counting begins afresh? A reboot by a
+ * guest that had become ready is its own business; a panic or crash ends a
+ * good run only when it comes late.
+ */
+static bool was_stable(const struct vm *vm)
+{
+	if (vm->end.cause == VM_CAUSE_READY_TIMEOUT)
+		return false;
+	if (vm->end.cause == VM_CAUSE_GUEST_RESET && vm->is_ready)
+		return true;
+	return clock_mono_ns() - vm->boot_mono_ns >= STABLE_NS;
+}
+
 static void restart(struct vm *vm)
 {
 	uint64_t delay = 0;
 	char text[48];
 
-	if (vm->is_ready || clock_mono_ns() - vm->boot_mono_ns >= STABLE_NS)
+	if (was_stable(vm))
 		vm->restarts = 0;
 	if (vm->restarts >= vm->config->restart_max) {
 		give_up(vm);
@@ -296,7 +310,8 @@ void vm_on_report(void *ctx)
 		vm_emit(vm, VM_EVENT_MILESTONE, &why,
 			clock_mono_ns() - vm->boot_mono_ns, report.milestone,
 			"");
-		if (report.milestone == MILESTONE_READY)
+		/* A pattern that a person gave takes its place. */
+		if (report.milestone == MILESTONE_READY && !vm->ready)
 			became_ready(vm);
 	}
 	if (report.has_crash_loaded)

@@ -123,18 +123,21 @@ void vm_build(struct vm *vm, enum vm_job_kind kind)
 	}
 }
 
-/* One event per kernel that was passed over. */
+/* One event and one line of the boot log per kernel that was passed over. */
 static void report_refusals(struct vm *vm, struct vm_job *job)
 {
 	char *text = (char *)job->refusals.data;
 	char *end;
 
+	if (job->kind != JOB_DESTROY)
+		buf_reset(&vm->boot_report);
 	while (job->refusals.len && *text) {
 		for (end = text; *end && *end != '\n'; end++)
 			;
 		if (!*end)
 			break;
 		*end = 0;
+		buf_printf(&vm->boot_report, "refused: %s\n", text);
 		vm_emit(vm, VM_EVENT_BOOT_REFUSED, &vm->why, 0, 0, text);
 		text = end + 1;
 	}
@@ -160,11 +163,10 @@ static void built(struct vm *vm, struct vm_job *job)
 	vm->boots++;
 	vm->is_ready = false;
 	vm->milestone = -1;
-	buf_reset(&vm->boot_report);
 	buf_puts(&vm->boot_report, buf_text(&job->report));
 	buf_reset(&vm->crash_report);
 	vm_emit(vm, VM_EVENT_BOOT, &why, clock_mono_ns() - job->started_ns,
-		vm->boots, buf_text(&vm->boot_report));
+		vm->boots, buf_text(&job->report));
 	vm_watch_ready(vm);
 	if (vm->run_after_build)
 		vm_run(vm, &why);

@@ -14,6 +14,7 @@
 #define KBD_INPUT_FULL	  0x02
 #define KBD_WRITE_MODE	  0x60
 #define KBD_ENABLE	  0xae
+#define KBD_SCAN	  0xf4 /* to the keyboard: report keys */
 #define KBD_MODE_IRQ_XLAT 0x61 /* keyboard interrupt, no mouse, set 1 */
 
 /* Scan codes of set 1 (translated) and set 2. */
@@ -69,6 +70,7 @@ static void kbd_init(void)
 	kbd_send(PORT_I8042_CMD, KBD_WRITE_MODE);
 	kbd_send(PORT_I8042_DATA, KBD_MODE_IRQ_XLAT);
 	kbd_send(PORT_I8042_CMD, KBD_ENABLE);
+	kbd_send(PORT_I8042_DATA, KBD_SCAN);
 }
 
 static void asked_by(const char *key)

@@ -29,7 +29,7 @@ expect hello_ends_with_ok 0 hello
 expect the_guests_byte_is_the_exit_status 42 exit --append code=42
 expect pvh_kernel_boots 0 pvh
 expect power_off_is_success 0 poweroff
-expect acpi_reset_is_a_reboot 121 reboot --append method=acpi
+expect acpi_reset_is_a_reboot 121 reboot --append by=acpi
 expect panic_has_its_own_status 122 panic
 expect triple_fault_is_a_crash 123 triple
 expect bad_opcode_is_a_crash 123 junk

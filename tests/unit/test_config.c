@@ -320,7 +320,7 @@ START_TEST(bad_files_are_refused_with_the_key_and_the_value)
 	expect_bad("{\"kernel\": [\"k\"]}",
 		   "config.json: kernel: the path is not absolute");
 	expect_bad("{\"name\": \"a/b\"}",
-		   "config.json: name: bad name: character 2 is not a letter "
+		   "config.json: name: 'a/b': character 2 is not a letter "
 		   "or a digit or one of _ . -");
 	expect_bad("{\"labels\": {\"a\": 1}}",
 		   "config.json: labels: 'a' is a number, not a string");
