@@ -21,11 +21,4 @@ static inline void irq_set(const struct irq_line *irq, bool level)
 	irq->set(irq->ctx, irq->gsi, level);
 }
 
-/* One edge: for interrupts that the ACPI tables declare as edge. */
-static inline void irq_pulse(const struct irq_line *irq)
-{
-	irq_set(irq, true);
-	irq_set(irq, false);
-}
-
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ACPI power registers. Entered by vCPU threads (registers) and any thread
- * that raises an event; the lock guards st. INV-1: an event bit that is set
- * stays set until one read of the event register returns it.
+ * that raises an event; the lock guards st and orders the line. INV-1: an
+ * event bit that is set stays set until one read of the event register
+ * returns it. INV-2: the line is high as long as a bit is set, so that a
+ * guest whose driver comes late is interrupted as soon as it listens.
  */
 #include "devices/power.h"
 
@@ -46,6 +48,7 @@ static uint32_t take_events(struct power *p)
 	pthread_mutex_lock(&p->host.lock);
 	events = p->st.events;
 	p->st.events = 0;
+	irq_set(&p->cfg.irq, false);
 	pthread_mutex_unlock(&p->host.lock);
 	return events;
 }
@@ -110,8 +113,11 @@ static void power_write(struct device *d, uint32_t range, uint64_t offset,
 static void raise_event(struct power *p, uint32_t event)
 {
 	pthread_mutex_lock(&p->host.lock);
+	/* An edge too, for a guest that has set the pin up that way. */
+	if (p->st.events)
+		irq_set(&p->cfg.irq, false);
 	p->st.events |= event;
-	irq_pulse(&p->cfg.irq);
+	irq_set(&p->cfg.irq, true);
 	pthread_mutex_unlock(&p->host.lock);
 }
 
@@ -131,6 +137,17 @@ static void power_reset(struct device *d)
 
 	pthread_mutex_lock(&p->host.lock);
 	p->st = (struct power_state){ .events = 0 };
+	irq_set(&p->cfg.irq, false);
+	pthread_mutex_unlock(&p->host.lock);
+}
+
+/* After a load the line is driven anew. */
+static void power_resume(struct device *d)
+{
+	struct power *p = (struct power *)d;
+
+	pthread_mutex_lock(&p->host.lock);
+	irq_set(&p->cfg.irq, p->st.events != 0);
 	pthread_mutex_unlock(&p->host.lock);
 }
 
@@ -180,6 +197,7 @@ static const struct device_ops ops = {
 	.read = power_read,
 	.write = power_write,
 	.reset = power_reset,
+	.resume = power_resume,
 	.sync = power_sync,
 	.validate = power_validate,
 	.describe = power_describe,

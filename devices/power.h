@@ -21,7 +21,7 @@
 struct power;
 
 struct power_config {
-	struct irq_line irq;		/* GSI_GED, pulsed per event */
+	struct irq_line irq; /* GSI_GED: high while an event is pending */
 	struct guest_event_sink events; /* GUEST_POWEROFF, GUEST_RESET */
 };
 
@@ -37,8 +37,8 @@ struct device *power_device(struct power *p);
 /*
  * Presses the power button, or tells the guest that its VM generation
  * identifier has changed: the event is pending until the guest reads the
- * event register. Every call interrupts, also when the event is still
- * pending, because a guest without a driver loses the interrupt.
+ * event register. The line is level-triggered, so that a press before the
+ * guest's driver is there is not lost.
  */
 void power_button(struct power *p);
 void power_genid_changed(struct power *p);

@@ -115,7 +115,7 @@ static void event_device(struct aml *a)
 {
 	device_text(a, "GED", "ACPI0013");
 	current_resources(a);
-	aml_interrupt_edge(a, GSI_GED);
+	aml_interrupt_level(a, GSI_GED);
 	aml_resources_end(a);
 	aml_port_region(a, "EVTR", PORT_GED_EVENTS, GED_EVENTS_BYTES);
 	aml_field_u32(a, "EVTR", "EVTS");

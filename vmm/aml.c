@@ -13,6 +13,10 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 
+/* 6.4.3.6: flags of an extended interrupt descriptor */
+#define INTERRUPT_CONSUMER 0x1
+#define INTERRUPT_EDGE	   0x2
+
 enum {
 	OP_NAME = 0x08,
 	OP_BYTE = 0x0a,
@@ -398,13 +402,23 @@ void aml_memory32(struct aml *a, uint32_t base, uint32_t bytes)
  * 6.4.3.6: extended interrupt, consumer, edge, active high, exclusive. Not
  * the short IRQ descriptor: systems may apply ISA overrides to that one.
  */
-void aml_interrupt_edge(struct aml *a, uint32_t gsi)
+static void interrupt(struct aml *a, uint32_t gsi, uint8_t flags)
 {
 	put(a, 0x89);
 	buf_put_u16(a->out, 6);
-	put(a, 0x3);
+	put(a, flags);
 	put(a, 1);
 	buf_put_u32(a->out, gsi);
+}
+
+void aml_interrupt_edge(struct aml *a, uint32_t gsi)
+{
+	interrupt(a, gsi, INTERRUPT_CONSUMER | INTERRUPT_EDGE);
+}
+
+void aml_interrupt_level(struct aml *a, uint32_t gsi)
+{
+	interrupt(a, gsi, INTERRUPT_CONSUMER);
 }
 
 void aml_resources_end(struct aml *a)

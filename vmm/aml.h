@@ -75,7 +75,9 @@ void aml_notify(struct aml *a, const char *path, uint64_t value);
 void aml_resources(struct aml *a);
 void aml_ports(struct aml *a, uint16_t first, uint8_t count);
 void aml_memory32(struct aml *a, uint32_t base, uint32_t bytes);
+/* Active high; a level stays until its cause has been dealt with. */
 void aml_interrupt_edge(struct aml *a, uint32_t gsi);
+void aml_interrupt_level(struct aml *a, uint32_t gsi);
 void aml_resources_end(struct aml *a);
 
 #endif

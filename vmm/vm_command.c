@@ -133,9 +133,16 @@ static void begin_reboot(struct vm *vm, const struct vm_request *request)
 	vm_ladder_begin(vm);
 }
 
+/* Paused by a person, not by a policy as the guest came to its end. */
+static bool is_paused_by_wish(const struct vm *vm)
+{
+	return vm->state == VM_PAUSED && (vm->why.cause == VM_CAUSE_COMMAND ||
+					  vm->why.cause == VM_CAUSE_SIGNAL);
+}
+
 static void begin_reset(struct vm *vm, const struct vm_request *request)
 {
-	bool was_paused = vm->state == VM_PAUSED;
+	bool was_paused = is_paused_by_wish(vm);
 	struct vm_why why = vm_why_of(request);
 
 	if (vm->state == VM_RESETTING && (vm->job || vm->goal == GOAL_RESET)) {

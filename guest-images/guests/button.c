@@ -103,7 +103,7 @@ void guest_main(void)
 	lapic_init();
 	trap_handle(VECTOR_BUTTON, on_ged);
 	trap_handle(VECTOR_KEYBOARD, on_keyboard);
-	ioapic_route(GSI_GED, VECTOR_BUTTON);
+	ioapic_route_level(GSI_GED, VECTOR_BUTTON);
 	ioapic_route(GSI_KEYBOARD, VECTOR_KEYBOARD);
 	kbd_init();
 	guest_ready();

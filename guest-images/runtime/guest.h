@@ -104,6 +104,8 @@ void lapic_timer_stop(void);
 void lapic_send(uint32_t id, uint32_t command);
 /* Routes a GSI, edge-triggered, to this CPU. */
 void ioapic_route(unsigned gsi, unsigned vector);
+/* The same for a level: its handler has to deal with the cause. */
+void ioapic_route_level(unsigned gsi, unsigned vector);
 
 /* ---- time: kvmclock, nanoseconds since the VM's start ---- */
 uint64_t clock_ns(void);

@@ -58,8 +58,9 @@ static size_t read_descriptor(const uint8_t *p, struct claim *c)
 		return 12;
 	case 0x89:
 		ck_assert_uint_eq(get_le16(p + 1), 6);
-		ck_assert_uint_eq(p[3], 0x3); /* consumer, edge, high */
+		/* consumer, high; the event device's is a level */
 		ck_assert_uint_eq(p[4], 1);
+		ck_assert_uint_eq(p[3], get_le32(p + 5) == GSI_GED ? 0x1 : 0x3);
 		*c = (struct claim){ GSI, get_le32(p + 5), 1 };
 		return 9;
 	default:
