@@ -55,8 +55,10 @@ done
 for script in tests/boot/*.sh; do
 	[ -f "$script" ] && run_script bash "$script"
 done
-for script in tests/cli/test_*.py; do
-	run_script timeout 600 python3 "$script"
+for script in tests/cli/test_*.py tests/model/test_*.py; do
+	run_script timeout 600 python3 -B "$script"
 done
+run_script timeout 300 python3 -B tests/rig/test_rig.py unit
+run_script timeout 900 tests/rig/run_rig_tests.py --build "$out"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

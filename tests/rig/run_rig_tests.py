@@ -3,7 +3,7 @@
 """The tests that need genuine SVM semantics: amber in the rig.
 
 Builds what it needs (the Linux guest), puts amber and the guests into L1,
-runs the jobs and prints a line for each promise, then the closing line.
+runs the jobs and prints a line for each promise.
 Exit status: 0 all kept, 1 something broken, 77 the rig can't run here.
 
   run_rig_tests.py [--only JOB]... [--build DIR] [--figures FILE]
@@ -28,10 +28,12 @@ import rig
 SKIPPED = 77
 SILENCE_S, LIMIT_S = 300, 1200  # of one job
 LOADED_AT_RUN_TIME = ["libcurl.so.4"]  # by amber, with dlopen
-JOBS = {  # name: (script, what it needs, counts instructions)
-    "linux": ("linux.sh", ["vmlinuz", "initrd.img"], False),
-    "guests": ("guests.sh", ["guests"], False),
-    "instructions": ("instructions.sh", ["vmlinuz", "initrd.img"], True),
+JOBS = {  # name: (script, what it needs, options of the rig's machine)
+    "linux": ("linux.sh", ["vmlinuz", "initrd.img"], {}),
+    "guests": ("guests.sh", ["guests"], {}),
+    "memory": ("memory.sh", ["vmlinuz", "initrd.img"], {"mem": 4608}),
+    "instructions": ("instructions.sh", ["vmlinuz", "initrd.img"],
+                     {"smp": 1, "icount": True}),
 }
 
 Outcome = collections.namedtuple("Outcome", "status seconds reason")
@@ -70,9 +72,10 @@ class Report:
 
     def _keep(self, name, outcome):
         self.promises[name] = outcome
-        self._show("%-7s %s (%.1f s)%s" % (
-            "ok" if outcome.status == "ok" else outcome.status.upper(), name,
-            outcome.seconds, ": " + outcome.reason if outcome.reason else ""))
+        word = {"ok": "ok  ", "failed": "FAIL", "skipped": "skip"}
+        self._show("%s %s (%.1f s)%s" % (
+            word[outcome.status], name, outcome.seconds,
+            ": " + outcome.reason if outcome.reason else ""))
 
     def finish(self, trouble):
         """The job is over; trouble says why if it did not end by itself."""
@@ -92,10 +95,17 @@ class Report:
 
 
 def build_linux_guest():
-    """The stock kernel and initramfs; made by the guest's own recipe."""
-    subprocess.run(["make", "-s", "-f", "guest-images/linux/linux.mk",
-                    "guests-linux"], cwd=parts.ROOT, check=True,
-                   timeout=1800)
+    """The stock kernel and initramfs, made by the guest's own recipe.
+
+    Returns None, or the line that says why it could not be made.
+    """
+    done = subprocess.run(["make", "-s", "-f", "guest-images/linux/linux.mk",
+                           "guests-linux"], cwd=parts.ROOT, timeout=1800,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode == 0:
+        return None
+    lines = [l for l in done.stderr.splitlines() if l.startswith("guests-linux")]
+    return lines[0] if lines else done.stderr.strip()
 
 
 def what_to_put(build, needs):
@@ -127,7 +137,7 @@ def missing(build):
 
 
 def run_job(name, build, show):
-    script, needs, icount = JOBS[name]
+    script, needs, options = JOBS[name]
     report = Report(show)
     trouble = None
     began = time.monotonic()
@@ -135,7 +145,7 @@ def run_job(name, build, show):
         text = stream.read()
     try:
         rig.run(text, what_to_put(build, needs), write=report.write,
-                shape=machine.Shape(1 if icount else 2, icount=icount),
+                shape=machine.Shape(**options),
                 silence=SILENCE_S, limit=LIMIT_S,
                 loads=LOADED_AT_RUN_TIME)
     except (TimeoutError, machine.RigError, OSError,
@@ -165,9 +175,15 @@ def main():
 
     reason = missing(options.build)
     if reason:
-        show("rig tests skipped: " + reason)
+        show("skip rig: " + reason)
         return SKIPPED
-    build_linux_guest()
+    reason = build_linux_guest()
+    if reason and "can't be fetched" in reason:
+        show("skip rig: " + reason)
+        return SKIPPED
+    if reason:
+        show("FAIL rig: " + reason)
+        return 1
     reports = [run_job(name, options.build, show)
                for name in options.only or JOBS]
     if options.figures:
@@ -175,7 +191,7 @@ def main():
         parts.write_file(options.figures, json.dumps(figures).encode())
     totals = [sum(r.count(status) for r in reports)
               for status in ("ok", "failed", "skipped")]
-    show("%d passed, %d failed, %d skipped" % tuple(totals))
+    show("rig: %d kept, %d broken, %d skipped" % tuple(totals))
     return 1 if totals[1] else 0
 
 

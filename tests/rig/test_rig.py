@@ -211,8 +211,8 @@ class Lines(unittest.TextTestResult):
     def stopTest(self, test):
         super().stopTest(test)
         bad = any(t is test for t, _ in self.failures + self.errors)
-        print("%-7s %s (%.1f s)" % (
-            "FAILED" if bad else "ok", test._testMethodName[len("test_"):],
+        print("%s %s (%.1f s)" % (
+            "FAIL" if bad else "ok  ", test._testMethodName[len("test_"):],
             time.monotonic() - self._began), flush=True)
 
 
@@ -223,7 +223,7 @@ def main():
         sys.exit("usage: test_rig.py [unit|live]...")
     rig.exit_on_signals()
     if "live" in names and not shutil.which("qemu-system-x86_64"):
-        print("rig tests skipped: qemu-system-x86_64 is not installed")
+        print("skip rig: qemu-system-x86_64 is not installed")
         return run_rig_tests.SKIPPED
     suite = unittest.TestSuite(
         unittest.defaultTestLoader.loadTestsFromTestCase(kinds[name])
@@ -234,7 +234,7 @@ def main():
     for test, text in result.failures + result.errors:
         print("%s\n%s" % (test, text))
     bad = len(result.failures) + len(result.errors)
-    print("%d passed, %d failed, 0 skipped" % (result.testsRun - bad, bad))
+    print("rig: %d kept, %d broken" % (result.testsRun - bad, bad))
     return 1 if bad else 0
 
 

@@ -22,7 +22,12 @@ plan stock_kernel_boots_with_one_vcpu \
 	stock_kernel_boots_with_two_vcpus \
 	two_vcpus_are_paused_and_resumed \
 	ctrl_alt_del_is_the_next_rung_when_the_button_is_ignored \
-	kernel_panic_is_noticed
+	kernel_panic_is_noticed \
+	reset_brings_a_panicked_guest_back \
+	single_run_reports_a_panic \
+	single_run_ends_with_the_expected_text \
+	guest_that_powers_off_ends_with_success \
+	guest_that_reboots_says_so
 
 # boot CPUS WORDS...: start the machine and wait until it is ready.
 boot() {
@@ -94,7 +99,7 @@ reboot_gracefully() {
 }
 
 shut_down() {
-	amber shutdown "$vm" || return
+	amber shutdown "$vm" --timeout 10 || return
 	wait_for stopped || return
 	facts "$1=1"
 }
@@ -103,9 +108,26 @@ panic() {
 	amber run --name "$vm" --kernel vmlinuz --initrd initrd.img \
 		--append "$APPEND amber.do=panic" --cpus 1 \
 		--memory "${MEMORY_MIB}M" --detach || return
-	wait_for crashed || return
-	amber journal "$vm" --json | grep -q panic && return
+	wait_for paused || return
+	amber journal "$vm" --json | grep -q '"cause": "guest-panic"' && return
 	echo "the journal does not name the panic"
+	return 1
+}
+
+reset_after_panic() {
+	amber reset "$vm" --reason "try again" || return
+	wait_until ready_twice || return
+	amber stop "$vm"
+}
+
+# once STATUS ARGUMENTS...: a run without a name, its console in /tmp/out.
+once() {
+	wanted=$1
+	shift
+	amber run --once --timeout $SLOW --kernel vmlinuz --initrd initrd.img \
+		"$@" </dev/null >/tmp/out 2>&1
+	equal "exit status" "$wanted" $? && return
+	tail -n 20 /tmp/out
 	return 1
 }
 
@@ -127,3 +149,15 @@ promise ctrl_alt_del_is_the_next_rung_when_the_button_is_ignored \
 
 start_scenario panics
 promise kernel_panic_is_noticed panic
+promise reset_brings_a_panicked_guest_back reset_after_panic
+
+start_scenario none
+promise single_run_reports_a_panic once 122 --append "$APPEND amber.do=panic"
+start_scenario none
+promise single_run_ends_with_the_expected_text \
+	once 0 --append "$APPEND amber.do=idle" --expect '^amber-guest: ready'
+start_scenario none
+promise guest_that_powers_off_ends_with_success \
+	once 0 --append "$APPEND amber.do=poweroff"
+start_scenario none
+promise guest_that_reboots_says_so once 121 --append "$APPEND amber.do=reboot"
