@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real amber-vmm with a tiny guest, steered over its socket by a test. Its
+process is killed and its files are removed when it is closed."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+OUT = os.path.join(ROOT, os.environ.get("OUT", "build"))
+TIMEOUT_S = 60
+
+
+def has_kvm():
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("amber", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT_S)
+        self.sock.connect(self._path)
+
+
+class Vmm:
+    def __init__(self, guest, *options):
+        self.dir = tempfile.mkdtemp(prefix="amber-model-")
+        self.path = os.path.join(self.dir, "api.sock")
+        ready, theirs = os.pipe()
+        self.process = subprocess.Popen(
+            [os.path.join(OUT, "amber-vmm"), "--kernel",
+             os.path.join(ROOT, "build", "guests", guest + ".elf"), "--socket", self.path,
+             "--no-start", "--console", "none", "--on-poweroff", "stop",
+             "--notify-fd", str(theirs), *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, pass_fds=[theirs])
+        os.close(theirs)
+        os.read(ready, 200)
+        os.close(ready)
+        self.connection = _Connection(self.path)
+
+    def ask(self, method, target, body=None):
+        """(status, parsed answer); the connection is kept."""
+        self.connection.request(method, target,
+                                json.dumps(body) if body is not None else None)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        return answer.status, json.loads(text)
+
+    def close(self):
+        self.connection.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
