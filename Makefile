@@ -137,6 +137,24 @@ fuzzers: $(FUZZERS)
 build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_DYNAMIC) -lm
 
+# --- figures beside the peers -------------------------------------------------
+BENCH_SRC := $(wildcard tests/bench/bare*.c)
+
+$(OUT)/bench/bare: $(BENCH_SRC) tests/bench/bare.h devices/platform.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $(BENCH_SRC)
+
+$(OUT)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $<
+
+# make bench BENCH="--quick start": see tests/bench/bench.py
+BENCH ?=
+.PHONY: bench
+bench: $(OUT)/amber-vmm $(OUT)/amber guests $(OUT)/bench/bare \
+		$(OUT)/bench/launch $(OUT)/bench/talk
+	python3 -B tests/bench/bench.py $(BENCH)
+
 # --- what a fresh Debian 12 machine needs -----------------------------------
 DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
 	libjansson-dev zlib1g-dev libcurl4-openssl-dev python3 busybox-static \

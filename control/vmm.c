@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/sched.h"
 #include "control/config_json.h"
 #include "control/config_table.h"
 #include "control/control.h"
@@ -456,6 +457,8 @@ int vmm_run(const struct vmm_options *options, struct vm_config *config)
 	struct err e = ERR_NONE;
 	int r;
 
+	/* vCPU threads may use every CPU; the socket answers all the same. */
+	sched_be_prompt();
 	r = open_signals(&v, &e);
 	if (!r)
 		r = load_config(&v, &e);

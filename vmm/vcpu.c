@@ -59,7 +59,8 @@ static bool handle_exit(struct vcpu *v)
 /*
  * KVM completes a port or MMIO access at the next entry: enter once more
  * with immediate_exit, so that the registers are what the guest sees. A
- * long access comes in pieces, each an exit of its own.
+ * long access comes in pieces, each an exit of its own. An entry that was
+ * interrupted has left nothing to complete.
  */
 static void retire_access(struct vcpu *v)
 {
@@ -71,13 +72,16 @@ static void retire_access(struct vcpu *v)
 
 static void run_guest(struct vcpu *v)
 {
+	bool pending = true;
+
 	while (atomic_load(&v->want) == VCPU_RUN) {
 		set_immediate_exit(v, 0);
 		if (atomic_load(&v->want) != VCPU_RUN) /* INV-1 */
 			break;
 		if (atomic_exchange(&v->wants_nmi, false))
 			v->ops.nmi(v);
-		if (v->ops.enter(v) == 0) {
+		pending = v->ops.enter(v) == 0;
+		if (pending) {
 			if (!handle_exit(v))
 				return;
 		} else if (errno != EINTR && errno != EAGAIN) {
@@ -87,7 +91,8 @@ static void run_guest(struct vcpu *v)
 			return;
 		}
 	}
-	retire_access(v);
+	if (pending)
+		retire_access(v);
 }
 
 static enum vcpu_want wait_for_work(struct vcpu *v)

@@ -9,14 +9,30 @@
 #include "base/clock.h"
 #include "vmm/vm_private.h"
 
+#define LOOK_NS (50 * NS_PER_US)
+
+/*
+ * Most acknowledgements are there before this thread could fall asleep and
+ * be woken for them: looking for a moment saves two switches
+ * (docs/decisions/0003).
+ */
+static bool is_parked_soon(const struct vm *vm)
+{
+	while (!machine_is_parked(vm->machine))
+		if (clock_mono_ns() - vm->park_began_ns > LOOK_NS)
+			return false;
+	return true;
+}
+
 void vm_park_for(struct vm *vm, enum vm_goal goal)
 {
 	vm->goal = goal;
 	vm->park_began_ns = clock_mono_ns();
-	if (machine_is_parked(vm->machine))
-		vm_on_parked(vm);
-	else
+	if (!machine_is_parked(vm->machine))
 		machine_park(vm->machine);
+	/* Else, or later, the acknowledgement comes as a message. */
+	if (is_parked_soon(vm))
+		vm_on_parked(vm);
 }
 
 void vm_run(struct vm *vm, const struct vm_why *why)

@@ -6,7 +6,6 @@
  * tried on it alone. Threads: one per vCPU. It is a measuring tool: whatever
  * goes wrong ends the process with a line of text.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
