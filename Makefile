@@ -113,29 +113,40 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 TSAN := -fsanitize=thread
 LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -pthread
-FUZZ_SECONDS ?= 5
 
-.PHONY: asan tsan fuzz
-asan:
+.PHONY: asan-build tsan-build fuzz-build
+asan-build: guests
 	$(MAKE) OUT=build/asan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(ASAN)' \
-		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' build/asan/amber-vmm unit
+		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' build/asan/amber-vmm \
+		build/asan/amber unit
 
-tsan:
+tsan-build: guests
 	$(MAKE) OUT=build/tsan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(TSAN)' \
-		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' unit
+		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' build/tsan/amber-vmm \
+		build/tsan/amber unit
 
-FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-
-fuzz:
+fuzz-build:
 	$(MAKE) OUT=build/fuzz CC=$(CLANG) OPT='-O1 -g' HARDEN= \
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' fuzzers
-	tests/fuzz.sh $(FUZZ_SECONDS)
+
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
 
 build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_DYNAMIC) -lm
+
+# make fuzz FUZZ_SECONDS=60
+.PHONY: asan tsan fuzz
+asan: asan-build
+	tests/check.sh unit@build/asan boot@build/asan cli@build/asan model@build/asan
+
+tsan: tsan-build
+	tests/check.sh unit@build/tsan model@build/tsan
+
+fuzz: fuzz-build
+	tests/check.sh fuzz
 
 # --- figures beside the peers -------------------------------------------------
 BENCH_SRC := $(wildcard tests/bench/bare*.c)
@@ -166,9 +177,19 @@ deps:
 	tests/deps.sh $(DEPS)
 
 # --- the suite ---------------------------------------------------------------
-.PHONY: check lint
-check: $(OUT)/amber-vmm $(OUT)/amber guests unit lint
-	OUT=$(OUT) tests/check.sh
+SUITES := unit boot cli model rig unit@build/asan boot@build/asan \
+	cli@build/asan model@build/asan unit@build/tsan model@build/tsan fuzz
+
+.PHONY: check check-long lint
+check: $(OUT)/amber-vmm $(OUT)/amber guests unit lint asan-build tsan-build \
+		fuzz-build
+	tests/check.sh $(SUITES)
+
+# The same and more of it: hours of a machine's time, not minutes.
+check-long: check
+	python3 -B tests/model/test_lifecycle.py --steps 200000
+	OUT=build/asan python3 -B tests/model/test_lifecycle.py --steps 50000
+	FUZZ_SECONDS=600 tests/check.sh fuzz
 
 lint:
 	tests/lint.sh

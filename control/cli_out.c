@@ -60,6 +60,9 @@ int cli_out_end(int status)
 }
 
 static void print_line(const char *name, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+
+static void print_line(const char *name, const char *fmt, va_list ap)
 {
 	struct buf raw, line;
 

@@ -1,64 +1,101 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs every test program and closes with a count. A program that exits with
-# 77 was skipped and has said why.
+# check.sh SUITE[@DIR]...: runs suites of tests against the build in DIR
+# (default: build) and closes with one count of all. Suites: unit boot cli
+# model rig fuzz. A test prints "ok NAME", "FAIL NAME" or "skip NAME: why";
+# a unit test's program that exits with 77 was skipped and has said why.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-out=${OUT:-build}
 passed=0 failed=0 skipped=0
+
+# count LOG: adds its lines to the totals.
+count() {
+	passed=$((passed + $(grep -c '^ok ' <<<"$1")))
+	failed=$((failed + $(grep -c '^FAIL ' <<<"$1")))
+	skipped=$((skipped + $(grep -c '^skip ' <<<"$1")))
+}
 
 # run_unit PROGRAM: Check prints "100%: Checks: N, Failures: F, Errors: E".
 run_unit() {
-	local log status line total bad
-	log=$("timeout" 300 "$1" 2>&1)
+	local log status line total bad name
+	name=$(basename "$1")
+	log=$(timeout 300 "$1" 2>&1)
 	status=$?
-	line=$(grep -E '^[0-9]+%: Checks: ' <<<"$log" | tail -n 1)
 	if [ "$status" = 77 ]; then
 		skipped=$((skipped + 1))
-		echo "skip $(basename "$1"): $(tail -n 1 <<<"$log")"
+		echo "skip $name: $(tail -n 1 <<<"$log")"
 		return
 	fi
-	total=$(sed -E 's/.*Checks: ([0-9]+).*/\1/' <<<"${line:-Checks: 1}")
-	bad=$(sed -E 's/.*Failures: ([0-9]+), Errors: ([0-9]+).*/\1+\2/' <<<"${line:-Failures: 1, Errors: 0}")
-	bad=$((bad))
+	line=$(grep -E '^[0-9]+%: Checks: ' <<<"$log" | tail -n 1)
+	line=${line:-Checks: 1, Failures: 1, Errors: 0}
+	total=$(sed -E 's/.*Checks: ([0-9]+).*/\1/' <<<"$line")
+	bad=$(($(sed -E 's/.*Failures: ([0-9]+), Errors: ([0-9]+).*/\1+\2/' <<<"$line")))
 	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
 	passed=$((passed + total - bad))
 	failed=$((failed + bad))
 	if [ "$bad" = 0 ]; then
-		echo "ok   $(basename "$1") ($total)"
+		echo "ok   $name ($total)"
 	else
-		echo "FAIL $(basename "$1")"
-		printf '%s\n' "$log" | tail -n 20
+		echo "FAIL $name (exit status $status)"
+		printf '%s\n' "$log" | tail -n 30
 	fi
 }
 
-# run_script PROGRAM...: prints "ok NAME", "FAIL NAME", "skip NAME: why".
+# run_script SECONDS PROGRAM...: a program whose lines are counted. One that
+# fails, or ends before its time, without a FAIL line is a failed test.
 run_script() {
-	local log
-	log=$("$@" 2>&1)
+	local log status seconds=$1
+	shift
+	log=$(timeout "$seconds" "$@" 2>&1)
+	status=$?
 	printf '%s\n' "$log"
-	passed=$((passed + $(grep -c '^ok ' <<<"$log")))
-	failed=$((failed + $(grep -c '^FAIL ' <<<"$log")))
-	skipped=$((skipped + $(grep -c '^skip ' <<<"$log")))
-	if ! grep -qE '^(ok|FAIL|skip) ' <<<"$log"; then
-		echo "FAIL $1: ran no test"
+	count "$log"
+	if [ "$status" = 124 ]; then
+		echo "FAIL $*: not done after $seconds s"
+		failed=$((failed + 1))
+	elif ! grep -qE '^(FAIL|skip) ' <<<"$log" &&
+		{ [ "$status" != 0 ] || ! grep -q '^ok ' <<<"$log"; }; then
+		echo "FAIL $*: exit status $status"
 		failed=$((failed + 1))
 	fi
 }
 
-for program in "$out"/unit/test_*; do
-	[ -x "$program" ] && [ -f "$program" ] && case $program in
-	*.d) ;;
-	*) run_unit "$program" ;;
+run_suite() {
+	local test
+	case $1 in
+	unit)
+		for test in "$OUT"/unit/test_*; do
+			[[ $test == *.d || ! -x $test ]] || run_unit "$test"
+		done
+		;;
+	boot | cli | model)
+		for test in tests/"$1"/test_*; do
+			case $test in
+			*.sh) run_script 600 bash "$test" ;;
+			*.py) run_script 600 python3 -B "$test" ;;
+			esac
+		done
+		;;
+	rig)
+		run_script 300 python3 -B tests/rig/test_rig.py unit
+		run_script 900 python3 -B tests/rig/run_rig_tests.py --build "$OUT"
+		;;
+	fuzz)
+		run_script 600 bash tests/fuzz.sh "${FUZZ_SECONDS:-3}"
+		;;
+	*)
+		echo "check.sh: no suite $1" >&2
+		exit 2
+		;;
 	esac
+}
+
+export OUT
+for suite; do
+	OUT=build
+	[[ $suite != *@* ]] || OUT=${suite#*@}
+	echo "--- $suite"
+	run_suite "${suite%@*}"
 done
-for script in tests/boot/*.sh; do
-	[ -f "$script" ] && run_script bash "$script"
-done
-for script in tests/cli/test_*.py tests/model/test_*.py; do
-	run_script timeout 600 python3 -B "$script"
-done
-run_script timeout 300 python3 -B tests/rig/test_rig.py unit
-run_script timeout 900 tests/rig/run_rig_tests.py --build "$out"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -5,6 +5,7 @@
  */
 #include <linux/kvm.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -65,25 +66,28 @@ static void on_parked(void *ctx, struct vcpu *v)
 /* What firmware would leave behind (SDM volume 4; Linux expects both). */
 static int set_msrs(struct vcpu *v, struct err *e)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[2];
-	} msrs = {
-		.head.nmsrs = 2,
-		.entry = {
-			{ .index = MSR_IA32_MISC_ENABLE,
-			  .data = MISC_ENABLE_FAST_STRING },
-			{ .index = MSR_MTRR_DEF_TYPE,
-			  .data = MTRR_ENABLE | MTRR_WRITE_BACK },
-		},
+	static const struct kvm_msr_entry wanted[] = {
+		{ .index = MSR_IA32_MISC_ENABLE,
+		  .data = MISC_ENABLE_FAST_STRING },
+		{ .index = MSR_MTRR_DEF_TYPE,
+		  .data = MTRR_ENABLE | MTRR_WRITE_BACK },
 	};
-	int r = ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	union {
+		struct kvm_msrs head; /* ends in an array without a size */
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(wanted)];
+	} msrs = { .room = { 0 } };
+	const int count = sizeof(wanted) / sizeof(wanted[0]);
+	int r;
+
+	msrs.head.nmsrs = count;
+	memcpy(msrs.head.entries, wanted, sizeof(wanted));
+	r = ioctl(v->fd, KVM_SET_MSRS, &msrs);
 
 	if (r < 0)
 		return err_sys(e, -errno, "vCPU %u: KVM_SET_MSRS", v->index);
-	if (r < 2)
+	if (r < count)
 		return err_set(e, -ENOTSUP, "vCPU %u: KVM refuses MSR %#x",
-			       v->index, msrs.entry[r].index);
+			       v->index, wanted[r].index);
 	return 0;
 }
 

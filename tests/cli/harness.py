@@ -36,7 +36,7 @@ def equal(got, want, text=""):
 
 
 def guest(name):
-    return os.path.join(OUT, "guests", name + ".elf")
+    return os.path.join(ROOT, "build", "guests", name + ".elf")
 
 
 class Result:

@@ -134,6 +134,25 @@ def a_crash_is_kept_for_inspection(home):
     home.amber("stop", "web")
 
 
+def a_panicked_guest_is_paused_and_runs_after_a_reset(home):
+    home.amber("run", "-d", "--name", "web", guest("panic"))
+    home.amber("wait", "web", "--for", "paused", "--timeout", "30")
+    equal(home.amber("info", "--json", "web").json()["cause"], "guest-panic")
+    home.amber("reset", "web")
+    home.amber("wait", "web", "--for", "paused", "--timeout", "30")
+    boots = home.amber("info", "--json", "web").json()["boots"]
+    equal(boots, 2)
+
+
+def a_reset_leaves_a_paused_vm_paused(home):
+    boot(home, "web")
+    home.amber("pause", "web")
+    home.amber("reset", "web")
+    equal(home.state("web"), "paused")
+    home.amber("resume", "web")
+    home.amber("wait", "web", "--timeout", "30")
+
+
 def a_killed_process_is_told_from_a_stopped_vm(home):
     boot(home, "web")
     due = time.monotonic() + 10  # state.json is written behind the start
@@ -199,6 +218,8 @@ if __name__ == "__main__":
          a_deaf_guest_is_left_running_unless_forced,
          an_emergency_pause_stops_at_once,
          a_crash_is_kept_for_inspection,
+         a_panicked_guest_is_paused_and_runs_after_a_reset,
+         a_reset_leaves_a_paused_vm_paused,
          a_killed_process_is_told_from_a_stopped_vm,
          a_stopped_process_holds_nobody_up,
          a_vm_is_started_only_once,

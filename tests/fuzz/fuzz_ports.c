@@ -7,6 +7,8 @@
  */
 #include "tests/unit/board.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define OPS_MAX	    2048
 #define STATE_LIMIT 4096
 

@@ -7,6 +7,8 @@
  */
 #include "tests/unit/board.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define STATE_LIMIT (1u << 20)
 #define INPUT_MAX   65536
 

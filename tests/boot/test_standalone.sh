@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 vmm=${OUT:-build}/amber-vmm
-guests=${OUT:-build}/guests
+guests=build/guests
 
 if [ ! -w /dev/kvm ]; then
 	echo "skip tiny_guests_boot: /dev/kvm is missing or not writable"
