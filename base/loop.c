@@ -9,7 +9,6 @@
  */
 #include "base/loop.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/lock.h"
 
 #define ROUND_EVENTS 64
 
@@ -30,7 +30,7 @@ struct loop {
 	struct epoll_event round[ROUND_EVENTS];
 	int round_next, round_count; /* what is still to be handed out */
 
-	pthread_mutex_t lock; /* guards the message queue */
+	struct lock lock; /* guards the message queue */
 	struct loop_msg *head, **tail;
 	unsigned int posted; /* messages in the queue */
 };
@@ -48,7 +48,7 @@ static struct loop_msg *take(struct loop *l)
 {
 	struct loop_msg *m;
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	m = l->head;
 	if (m) {
 		l->head = m->next;
@@ -57,7 +57,7 @@ static struct loop_msg *take(struct loop *l)
 		m->queued = false;
 		l->posted--;
 	}
-	pthread_mutex_unlock(&l->lock);
+	lock_release(&l->lock);
 	return m;
 }
 
@@ -65,9 +65,9 @@ static unsigned int count_posted(struct loop *l)
 {
 	unsigned int n;
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	n = l->posted;
-	pthread_mutex_unlock(&l->lock);
+	lock_release(&l->lock);
 	return n;
 }
 
@@ -96,7 +96,7 @@ int loop_create(struct loop **out, struct err *e)
 		return err_sys(e, -ENOMEM, "event loop");
 	l->tail = &l->head;
 	l->wake.fd = -1;
-	pthread_mutex_init(&l->lock, NULL);
+	lock_init(&l->lock);
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0 || l->wake_fd < 0) {
@@ -123,7 +123,7 @@ void loop_destroy(struct loop *l)
 		close(l->epoll_fd);
 	if (l->wake_fd >= 0)
 		close(l->wake_fd);
-	pthread_mutex_destroy(&l->lock);
+	lock_fini(&l->lock);
 	free(l);
 }
 
@@ -210,7 +210,7 @@ void loop_post(struct loop *l, struct loop_msg *m)
 {
 	bool was_empty = false;
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	if (!m->queued) {
 		was_empty = !l->head;
 		m->queued = true;
@@ -219,7 +219,7 @@ void loop_post(struct loop *l, struct loop_msg *m)
 		*l->tail = m;
 		l->tail = &m->next;
 	}
-	pthread_mutex_unlock(&l->lock);
+	lock_release(&l->lock);
 	if (was_empty)
 		wake(l);
 }
@@ -228,7 +228,7 @@ void loop_unpost(struct loop *l, struct loop_msg *m)
 {
 	struct loop_msg **at;
 
-	pthread_mutex_lock(&l->lock);
+	lock_take(&l->lock);
 	for (at = &l->head; *at; at = &(*at)->next) {
 		if (*at != m)
 			continue;
@@ -239,7 +239,7 @@ void loop_unpost(struct loop *l, struct loop_msg *m)
 		l->posted--;
 		break;
 	}
-	pthread_mutex_unlock(&l->lock);
+	lock_release(&l->lock);
 }
 
 static void fire_due(struct loop *l)

@@ -11,11 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/lock.h"
 #include "control/cli_out.h"
 #include "control/config_json.h"
 
 struct crew {
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t one_done;
 	struct cli_batch *batch;
 	const struct cli *cli;
@@ -156,21 +157,21 @@ static void *worker(void *ctx)
 	struct crew *crew = ctx;
 	struct cli_batch *b = crew->batch;
 
-	pthread_mutex_lock(&crew->lock);
+	lock_take(&crew->lock);
 	while (crew->next < b->names.count &&
 	       !(crew->failed && b->stop_on_error)) {
 		struct cli_result *r = &b->results[crew->next++];
 
-		pthread_mutex_unlock(&crew->lock);
+		lock_release(&crew->lock);
 		work_on(crew, r);
-		pthread_mutex_lock(&crew->lock);
+		lock_take(&crew->lock);
 		r->done = true;
 		crew->failed = crew->failed || r->status;
 		pthread_cond_signal(&crew->one_done);
 	}
 	crew->running--;
 	pthread_cond_signal(&crew->one_done);
-	pthread_mutex_unlock(&crew->lock);
+	lock_release(&crew->lock);
 	return NULL;
 }
 
@@ -184,11 +185,11 @@ static void hand_over(struct crew *crew,
 	for (i = 0; i < b->names.count; i++) {
 		bool done;
 
-		pthread_mutex_lock(&crew->lock);
+		lock_take(&crew->lock);
 		while (!b->results[i].done && crew->running)
-			pthread_cond_wait(&crew->one_done, &crew->lock);
+			pthread_cond_wait(&crew->one_done, &crew->lock.mutex);
 		done = b->results[i].done;
-		pthread_mutex_unlock(&crew->lock);
+		lock_release(&crew->lock);
 		if (done && each)
 			each(crew->cli, &b->results[i]);
 	}
@@ -226,15 +227,15 @@ void cli_batch_run(struct cli_batch *b, const struct cli *cli, cli_work work,
 		run_alone(&crew, each);
 		return;
 	}
-	pthread_mutex_init(&crew.lock, NULL);
+	lock_init(&crew.lock);
 	pthread_cond_init(&crew.one_done, NULL);
 	crew.running = jobs;
 	while (started < jobs &&
 	       pthread_create(&thread[started], NULL, worker, &crew) == 0)
 		started++;
-	pthread_mutex_lock(&crew.lock);
+	lock_take(&crew.lock);
 	crew.running -= jobs - started;
-	pthread_mutex_unlock(&crew.lock);
+	lock_release(&crew.lock);
 	if (!started)
 		run_alone(&crew, each);
 	else
@@ -242,7 +243,7 @@ void cli_batch_run(struct cli_batch *b, const struct cli *cli, cli_work work,
 	while (started)
 		pthread_join(thread[--started], NULL);
 	pthread_cond_destroy(&crew.one_done);
-	pthread_mutex_destroy(&crew.lock);
+	lock_fini(&crew.lock);
 }
 
 int cli_batch_status(const struct cli_batch *b)

@@ -133,7 +133,7 @@ static void print_route(struct json_out *j, const struct route *route)
 	size_t i;
 
 	jout_open(j, route->path, '{');
-	for (i = 0; route->method[i] && i < sizeof(text) - 1; i++)
+	for (i = 0; i < sizeof(text) - 1 && route->method[i]; i++)
 		text[i] = (char)tolower((unsigned char)route->method[i]);
 	text[i] = 0;
 	jout_open(j, text, '{');

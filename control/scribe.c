@@ -21,10 +21,10 @@ static void kick(void *ctx)
 {
 	struct scribe *s = ctx;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->kicked = true;
 	pthread_cond_signal(&s->work);
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 }
 
 static uint64_t total_lost(struct scribe *s)
@@ -46,12 +46,12 @@ static void report(void *ctx)
 	uint64_t lost;
 	int why;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	lost = total_lost(s);
 	why = s->why;
 	where = s->where;
 	s->why = 0;
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	if (lost == s->told && why == s->told_why)
 		return;
 	snprintf(text, sizeof(text), "%s: %s; %llu bytes lost so far",
@@ -90,7 +90,7 @@ void scribe_append(struct scribe *s, enum scribe_log which, const void *bytes,
 
 	if (s->cfg.dir < 0 || !len)
 		return;
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	full = buf_put(&log->waiting, bytes, len) != 0;
 	if (full) {
 		log->lost += len;
@@ -98,7 +98,7 @@ void scribe_append(struct scribe *s, enum scribe_log which, const void *bytes,
 		s->where = log->name;
 	}
 	half = log->waiting.len > log->waiting.limit / 2;
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	if (full)
 		plan_report(s);
 	plan_kick(s, half);
@@ -111,10 +111,10 @@ void scribe_replace(struct scribe *s, enum scribe_file which, const void *bytes,
 
 	if (s->cfg.dir < 0 || !len)
 		return;
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	buf_reset(&w->waiting);
 	w->changed = buf_put(&w->waiting, bytes, len) == 0;
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	plan_kick(s, false);
 }
 
@@ -122,9 +122,9 @@ uint64_t scribe_lost(struct scribe *s, enum scribe_log log)
 {
 	uint64_t lost;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	lost = s->log[log].lost;
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	return lost;
 }
 
@@ -174,7 +174,7 @@ int scribe_create(struct scribe **out, const struct scribe_config *config,
 	s->trouble_msg.run = plan_report;
 	s->trouble_msg.ctx = s;
 	init_tables(s, config);
-	pthread_mutex_init(&s->lock, NULL);
+	lock_init(&s->lock);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->work, &attr);
@@ -210,7 +210,7 @@ static struct timespec deadline(unsigned int timeout_ms)
 }
 
 /* Is there anything that was not written? Lock held. */
-static bool is_idle_locked(const struct scribe *s)
+static bool is_idle_locked(const struct scribe *s) LOCK_NEEDS(s->lock)
 {
 	int i;
 
@@ -232,13 +232,13 @@ int scribe_flush(struct scribe *s, unsigned int timeout_ms)
 
 	if (!s->started)
 		return 0;
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->kicked = true;
 	pthread_cond_signal(&s->work);
 	while (!is_idle_locked(s) && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&s->idle, &s->lock, &until);
+		r = pthread_cond_timedwait(&s->idle, &s->lock.mutex, &until);
 	r = is_idle_locked(s) ? 0 : -ETIMEDOUT;
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	return r;
 }
 
@@ -251,13 +251,13 @@ static bool end_thread(struct scribe *s)
 
 	if (!s->started)
 		return true;
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->ending = true;
 	pthread_cond_signal(&s->work);
 	while (!s->ended && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&s->idle, &s->lock, &until);
+		r = pthread_cond_timedwait(&s->idle, &s->lock.mutex, &until);
 	ended = s->ended;
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	if (ended)
 		pthread_join(s->thread, NULL);
 	else
@@ -290,6 +290,6 @@ void scribe_destroy(struct scribe *s)
 		close(s->logs_fd);
 	pthread_cond_destroy(&s->work);
 	pthread_cond_destroy(&s->idle);
-	pthread_mutex_destroy(&s->lock);
+	lock_fini(&s->lock);
 	free(s);
 }

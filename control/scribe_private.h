@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/lock.h"
 #include "control/scribe.h"
 
 struct scribe_queue {
@@ -41,7 +42,7 @@ struct scribe {
 	struct loop_timer linger, report;
 	struct loop_msg trouble_msg;
 
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t work, idle;
 	bool kicked, busy, ending, ended; /* guarded by the lock */
 	int why;			  /* guarded: last errno, negative */

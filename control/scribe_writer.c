@@ -18,12 +18,12 @@
 static void failed(struct scribe *s, const char *where, int why, uint64_t lost,
 		   struct scribe_queue *log)
 {
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	s->why = why;
 	s->where = where;
 	if (log)
 		log->lost += lost;
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	loop_post(s->cfg.loop, &s->trouble_msg);
 }
 
@@ -107,7 +107,7 @@ static void swap(struct buf *a, struct buf *b)
 }
 
 /* Takes what waits; returns false when there is nothing. Lock held. */
-static bool take_locked(struct scribe *s)
+static bool take_locked(struct scribe *s) LOCK_NEEDS(s->lock)
 {
 	bool any = false;
 	int i;
@@ -150,16 +150,16 @@ void *scribe_writer(void *arg)
 {
 	struct scribe *s = arg;
 
-	pthread_mutex_lock(&s->lock);
+	lock_take(&s->lock);
 	for (;;) {
 		while (!s->kicked && !s->ending)
-			pthread_cond_wait(&s->work, &s->lock);
+			pthread_cond_wait(&s->work, &s->lock.mutex);
 		s->kicked = false;
 		s->busy = take_locked(s);
 		if (s->busy) {
-			pthread_mutex_unlock(&s->lock);
+			lock_release(&s->lock);
 			write_taken(s);
-			pthread_mutex_lock(&s->lock);
+			lock_take(&s->lock);
 			s->busy = false;
 			s->kicked = true; /* look again */
 			continue;
@@ -170,6 +170,6 @@ void *scribe_writer(void *arg)
 	}
 	s->ended = true;
 	pthread_cond_broadcast(&s->idle);
-	pthread_mutex_unlock(&s->lock);
+	lock_release(&s->lock);
 	return NULL;
 }

@@ -10,22 +10,22 @@
  */
 #include "devices/console.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "base/ring.h"
 
 struct console {
 	struct console_config cfg;
 
-	pthread_mutex_t lock; /* guards down to counters */
+	struct lock lock; /* guards down to counters */
 	struct ring history;
 	struct ring input;
 	uint64_t taken; /* the device's cursor in input */
 	bool armed;	/* the next byte calls on_output */
 	struct console_counters counters;
 
-	pthread_mutex_t device_lock;	/* held while the device is called */
+	struct lock device_lock;	/* held while the device is called */
 	void (*input_ready)(void *ctx); /* guarded by device_lock */
 	void *device;			/* borrowed; its argument */
 };
@@ -38,8 +38,8 @@ int console_create(struct console **out, const struct console_config *cfg,
 
 	if (!c)
 		return err_sys(e, -ENOMEM, "console");
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_mutex_init(&c->device_lock, NULL);
+	lock_init(&c->lock);
+	lock_init(&c->device_lock);
 	c->cfg = *cfg;
 	c->armed = true;
 	if (!c->cfg.history_bytes)
@@ -71,8 +71,8 @@ void console_destroy(struct console *c)
 		return;
 	ring_fini(&c->input);
 	ring_fini(&c->history);
-	pthread_mutex_destroy(&c->lock);
-	pthread_mutex_destroy(&c->device_lock);
+	lock_fini(&c->lock);
+	lock_fini(&c->device_lock);
 	free(c);
 }
 
@@ -82,13 +82,13 @@ void console_output(struct console *c, const void *bytes, size_t len)
 
 	if (!len)
 		return;
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	ring_write(&c->history, bytes, len);
 	c->counters.output_bytes += len;
 	tell = c->armed && c->cfg.on_output;
 	if (tell)
 		c->armed = false;
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	if (tell)
 		c->cfg.on_output(c->cfg.ctx);
 }
@@ -97,13 +97,13 @@ size_t console_take_input(struct console *c, void *to, size_t len)
 {
 	size_t n;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	n = ring_read(&c->input, &c->taken, to, len, NULL);
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	return n;
 }
 
-static size_t room_locked(const struct console *c)
+static size_t room_locked(const struct console *c) LOCK_NEEDS(c->lock)
 {
 	return c->input.size - (size_t)ring_behind(&c->input, c->taken);
 }
@@ -111,12 +111,12 @@ static size_t room_locked(const struct console *c)
 void console_set_device(struct console *c, void (*input_ready)(void *ctx),
 			void *ctx)
 {
-	pthread_mutex_lock(&c->device_lock);
+	lock_take(&c->device_lock);
 	c->input_ready = input_ready;
 	c->device = ctx;
 	if (input_ready && console_input_room(c) < c->cfg.input_bytes)
 		input_ready(ctx);
-	pthread_mutex_unlock(&c->device_lock);
+	lock_release(&c->device_lock);
 }
 
 size_t console_read(struct console *c, uint64_t *cursor, void *to, size_t len,
@@ -124,9 +124,9 @@ size_t console_read(struct console *c, uint64_t *cursor, void *to, size_t len,
 {
 	size_t n;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	n = ring_read(&c->history, cursor, to, len, dropped);
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	return n;
 }
 
@@ -134,9 +134,9 @@ uint64_t console_position(struct console *c)
 {
 	uint64_t p;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	p = c->history.end;
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	return p;
 }
 
@@ -144,9 +144,9 @@ uint64_t console_start(struct console *c)
 {
 	uint64_t p;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	p = ring_start(&c->history);
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	return p;
 }
 
@@ -154,11 +154,11 @@ bool console_ack(struct console *c, uint64_t seen)
 {
 	bool done;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	done = seen >= c->history.end;
 	if (done)
 		c->armed = true;
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	return done;
 }
 
@@ -166,20 +166,20 @@ size_t console_input(struct console *c, const void *bytes, size_t len)
 {
 	size_t n;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	n = room_locked(c);
 	if (n > len)
 		n = len;
 	ring_write(&c->input, bytes, n);
 	c->counters.input_bytes += n;
 	c->counters.input_dropped_bytes += len - n;
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	if (!n)
 		return 0;
-	pthread_mutex_lock(&c->device_lock);
+	lock_take(&c->device_lock);
 	if (c->input_ready)
 		c->input_ready(c->device);
-	pthread_mutex_unlock(&c->device_lock);
+	lock_release(&c->device_lock);
 	return n;
 }
 
@@ -187,15 +187,15 @@ size_t console_input_room(struct console *c)
 {
 	size_t n;
 
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	n = room_locked(c);
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 	return n;
 }
 
 void console_get_counters(struct console *c, struct console_counters *out)
 {
-	pthread_mutex_lock(&c->lock);
+	lock_take(&c->lock);
 	*out = c->counters;
-	pthread_mutex_unlock(&c->lock);
+	lock_release(&c->lock);
 }

@@ -4,8 +4,9 @@
  */
 #include "devices/debug_exit.h"
 
-#include <pthread.h>
 #include <stdlib.h>
+
+#include "base/lock.h"
 
 struct debug_exit_state {
 	bool written; /* since the last reset */
@@ -17,7 +18,7 @@ struct debug_exit {
 	struct debug_exit_config cfg;
 	struct debug_exit_state st;
 	struct {
-		pthread_mutex_t lock; /* guards st */
+		struct lock lock; /* guards st */
 	} host;
 };
 
@@ -40,20 +41,20 @@ static void debug_exit_write(struct device *d, uint32_t range, uint64_t offset,
 	(void)size;
 	if (offset)
 		return;
-	pthread_mutex_lock(&x->host.lock);
+	lock_take(&x->host.lock);
 	x->st.written = true;
 	x->st.value = (uint8_t)value;
 	guest_event(&x->cfg.events, GUEST_DEBUG_EXIT, x->st.value);
-	pthread_mutex_unlock(&x->host.lock);
+	lock_release(&x->host.lock);
 }
 
 static void debug_exit_reset(struct device *d)
 {
 	struct debug_exit *x = (struct debug_exit *)d;
 
-	pthread_mutex_lock(&x->host.lock);
+	lock_take(&x->host.lock);
 	x->st = (struct debug_exit_state){ .written = false };
-	pthread_mutex_unlock(&x->host.lock);
+	lock_release(&x->host.lock);
 }
 
 static void state_sync(struct debug_exit_state *st, struct state_io *io)
@@ -87,9 +88,9 @@ static void debug_exit_describe(struct device *d, struct buf *out)
 {
 	struct debug_exit *x = (struct debug_exit *)d;
 
-	pthread_mutex_lock(&x->host.lock);
+	lock_take(&x->host.lock);
 	buf_printf(out, "written=%d\nvalue=%u\n", x->st.written, x->st.value);
-	pthread_mutex_unlock(&x->host.lock);
+	lock_release(&x->host.lock);
 }
 
 static const struct device_ops ops = {
@@ -112,7 +113,7 @@ int debug_exit_create(struct debug_exit **out,
 		return err_sys(e, -ENOMEM, "debug_exit");
 	x->device.ops = &ops;
 	x->cfg = *cfg;
-	pthread_mutex_init(&x->host.lock, NULL);
+	lock_init(&x->host.lock);
 	*out = x;
 	return 0;
 }
@@ -121,7 +122,7 @@ void debug_exit_destroy(struct debug_exit *x)
 {
 	if (!x)
 		return;
-	pthread_mutex_destroy(&x->host.lock);
+	lock_fini(&x->host.lock);
 	free(x);
 }
 

@@ -9,9 +9,9 @@
  */
 #include "devices/i8042.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "devices/ps2_keyboard.h"
 
 /* Status register (port 0x64, read) */
@@ -74,13 +74,13 @@ struct i8042 {
 	struct i8042_config cfg;
 	struct i8042_state st;
 	struct {
-		pthread_mutex_t lock;
+		struct lock lock;
 		bool level;	  /* what the line was last driven to */
 		bool level_known; /* false after a load */
 	} host;
 };
 
-static void drive_locked(struct i8042 *k)
+static void drive_locked(struct i8042 *k) LOCK_NEEDS(k->host.lock)
 {
 	bool level = k->st.out_full && (k->st.ctr & CTR_IRQ_KBD);
 
@@ -157,6 +157,7 @@ static void pulse_reset(struct i8042 *k)
 }
 
 static void write_command_locked(struct i8042 *k, uint8_t v)
+	LOCK_NEEDS(k->host.lock)
 {
 	struct i8042_state *st = &k->st;
 
@@ -209,6 +210,7 @@ static void write_command_locked(struct i8042 *k, uint8_t v)
 
 /* The parameter of a controller command. */
 static void write_parameter_locked(struct i8042 *k, uint8_t v)
+	LOCK_NEEDS(k->host.lock)
 {
 	struct i8042_state *st = &k->st;
 	uint8_t command = st->command;
@@ -233,6 +235,7 @@ static void write_parameter_locked(struct i8042 *k, uint8_t v)
 }
 
 static void write_data_locked(struct i8042 *k, uint8_t v)
+	LOCK_NEEDS(k->host.lock)
 {
 	struct i8042_state *st = &k->st;
 
@@ -254,7 +257,7 @@ static uint8_t read_status(const struct i8042_state *st)
 }
 
 /* Each byte read lowers the line, so that the next one makes an edge. */
-static uint8_t read_data_locked(struct i8042 *k)
+static uint8_t read_data_locked(struct i8042 *k) LOCK_NEEDS(k->host.lock)
 {
 	uint8_t v = k->st.out;
 
@@ -273,12 +276,12 @@ static uint64_t i8042_read(struct device *d, uint32_t range, uint64_t offset,
 
 	if (size != 1 || offset)
 		return UINT64_MAX;
-	pthread_mutex_lock(&k->host.lock);
+	lock_take(&k->host.lock);
 	if (range == I8042_RANGE_DATA)
 		v = read_data_locked(k);
 	else
 		v = read_status(&k->st);
-	pthread_mutex_unlock(&k->host.lock);
+	lock_release(&k->host.lock);
 	return v;
 }
 
@@ -289,7 +292,7 @@ static void i8042_write(struct device *d, uint32_t range, uint64_t offset,
 
 	if (size != 1 || offset)
 		return;
-	pthread_mutex_lock(&k->host.lock);
+	lock_take(&k->host.lock);
 	if (range == I8042_RANGE_DATA)
 		write_data_locked(k, (uint8_t)value);
 	else
@@ -297,7 +300,7 @@ static void i8042_write(struct device *d, uint32_t range, uint64_t offset,
 	drive_locked(k);
 	fill(&k->st);
 	drive_locked(k);
-	pthread_mutex_unlock(&k->host.lock);
+	lock_release(&k->host.lock);
 }
 
 int i8042_ctrl_alt_del(struct i8042 *k, struct err *e)
@@ -305,7 +308,7 @@ int i8042_ctrl_alt_del(struct i8042 *k, struct err *e)
 	struct i8042_state *st = &k->st;
 	int r = 0;
 
-	pthread_mutex_lock(&k->host.lock);
+	lock_take(&k->host.lock);
 	if (!st->kbd.enabled || !(st->ctr & CTR_IRQ_KBD) ||
 	    st->ctr & CTR_KBD_OFF)
 		r = err_set(e, -ENODEV,
@@ -321,7 +324,7 @@ int i8042_ctrl_alt_del(struct i8042 *k, struct err *e)
 		fill(st);
 		drive_locked(k);
 	}
-	pthread_mutex_unlock(&k->host.lock);
+	lock_release(&k->host.lock);
 	return r;
 }
 
@@ -335,10 +338,10 @@ static void i8042_reset(struct device *d)
 {
 	struct i8042 *k = (struct i8042 *)d;
 
-	pthread_mutex_lock(&k->host.lock);
+	lock_take(&k->host.lock);
 	power_on(&k->st);
 	drive_locked(k);
-	pthread_mutex_unlock(&k->host.lock);
+	lock_release(&k->host.lock);
 }
 
 /* After a load the line is driven anew. */
@@ -346,10 +349,10 @@ static void i8042_resume(struct device *d)
 {
 	struct i8042 *k = (struct i8042 *)d;
 
-	pthread_mutex_lock(&k->host.lock);
+	lock_take(&k->host.lock);
 	fill(&k->st);
 	drive_locked(k);
-	pthread_mutex_unlock(&k->host.lock);
+	lock_release(&k->host.lock);
 }
 
 static void state_sync(struct i8042_state *st, struct state_io *io)
@@ -407,12 +410,12 @@ static void i8042_describe(struct device *d, struct buf *out)
 	struct i8042 *k = (struct i8042 *)d;
 	const struct i8042_state *st = &k->st;
 
-	pthread_mutex_lock(&k->host.lock);
+	lock_take(&k->host.lock);
 	buf_printf(out, "command_byte=%#x\noutput_full=%d\nqueued=%u\n",
 		   st->ctr, st->out_full, st->kbd.queued);
 	buf_printf(out, "keyboard_enabled=%d\nleds=%u\nscan_set=%u\n",
 		   st->kbd.enabled, st->kbd.leds, st->kbd.scan_set);
-	pthread_mutex_unlock(&k->host.lock);
+	lock_release(&k->host.lock);
 }
 
 static const struct device_ops ops = {
@@ -436,7 +439,7 @@ int i8042_create(struct i8042 **out, const struct i8042_config *cfg,
 		return err_sys(e, -ENOMEM, "i8042");
 	k->device.ops = &ops;
 	k->cfg = *cfg;
-	pthread_mutex_init(&k->host.lock, NULL);
+	lock_init(&k->host.lock);
 	k->host.level_known = true; /* a new line is low */
 	power_on(&k->st);
 	*out = k;
@@ -447,7 +450,7 @@ void i8042_destroy(struct i8042 *k)
 {
 	if (!k)
 		return;
-	pthread_mutex_destroy(&k->host.lock);
+	lock_fini(&k->host.lock);
 	free(k);
 }
 

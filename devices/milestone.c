@@ -4,8 +4,9 @@
  */
 #include "devices/milestone.h"
 
-#include <pthread.h>
 #include <stdlib.h>
+
+#include "base/lock.h"
 
 struct milestone_state {
 	bool written; /* since the last reset */
@@ -17,7 +18,7 @@ struct milestone {
 	struct milestone_config cfg;
 	struct milestone_state st;
 	struct {
-		pthread_mutex_t lock; /* guards st */
+		struct lock lock; /* guards st */
 	} host;
 };
 
@@ -39,20 +40,20 @@ static void milestone_write(struct device *d, uint32_t range, uint64_t offset,
 	(void)range;
 	if (size != 1 || offset)
 		return;
-	pthread_mutex_lock(&m->host.lock);
+	lock_take(&m->host.lock);
 	m->st.written = true;
 	m->st.value = (uint8_t)value;
 	guest_event(&m->cfg.events, GUEST_MILESTONE, m->st.value);
-	pthread_mutex_unlock(&m->host.lock);
+	lock_release(&m->host.lock);
 }
 
 static void milestone_reset(struct device *d)
 {
 	struct milestone *m = (struct milestone *)d;
 
-	pthread_mutex_lock(&m->host.lock);
+	lock_take(&m->host.lock);
 	m->st = (struct milestone_state){ .written = false };
-	pthread_mutex_unlock(&m->host.lock);
+	lock_release(&m->host.lock);
 }
 
 static void state_sync(struct milestone_state *st, struct state_io *io)
@@ -86,9 +87,9 @@ static void milestone_describe(struct device *d, struct buf *out)
 {
 	struct milestone *m = (struct milestone *)d;
 
-	pthread_mutex_lock(&m->host.lock);
+	lock_take(&m->host.lock);
 	buf_printf(out, "written=%d\nvalue=%u\n", m->st.written, m->st.value);
-	pthread_mutex_unlock(&m->host.lock);
+	lock_release(&m->host.lock);
 }
 
 static const struct device_ops ops = {
@@ -111,7 +112,7 @@ int milestone_create(struct milestone **out, const struct milestone_config *cfg,
 		return err_sys(e, -ENOMEM, "milestone");
 	m->device.ops = &ops;
 	m->cfg = *cfg;
-	pthread_mutex_init(&m->host.lock, NULL);
+	lock_init(&m->host.lock);
 	*out = m;
 	return 0;
 }
@@ -120,7 +121,7 @@ void milestone_destroy(struct milestone *m)
 {
 	if (!m)
 		return;
-	pthread_mutex_destroy(&m->host.lock);
+	lock_fini(&m->host.lock);
 	free(m);
 }
 

@@ -8,9 +8,9 @@
  */
 #include "devices/power.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "devices/platform.h"
 
 /* Offsets in the range */
@@ -37,7 +37,7 @@ struct power {
 	struct power_config cfg;
 	struct power_state st;
 	struct {
-		pthread_mutex_t lock; /* guards st */
+		struct lock lock; /* guards st */
 	} host;
 };
 
@@ -45,11 +45,11 @@ static uint32_t take_events(struct power *p)
 {
 	uint32_t events;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	events = p->st.events;
 	p->st.events = 0;
 	irq_set(&p->cfg.irq, false);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 	return events;
 }
 
@@ -57,9 +57,9 @@ static uint8_t sleep_control(struct power *p)
 {
 	uint8_t v;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	v = (uint8_t)(p->st.slp_typ << SLP_TYP_SHIFT);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 	return v;
 }
 
@@ -80,20 +80,20 @@ static uint64_t power_read(struct device *d, uint32_t range, uint64_t offset,
 
 static void write_sleep_control(struct power *p, uint8_t v)
 {
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	p->st.slp_typ = (v >> SLP_TYP_SHIFT) & SLP_TYP_MASK;
 	if ((v & SLP_EN) && p->st.slp_typ == ACPI_S5_SLP_TYP)
 		guest_event(&p->cfg.events, GUEST_POWEROFF, 0);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static void write_reset(struct power *p, uint8_t v)
 {
 	if (v != ACPI_RESET_VALUE)
 		return;
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	guest_event(&p->cfg.events, GUEST_RESET, GUEST_RESET_ACPI);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static void power_write(struct device *d, uint32_t range, uint64_t offset,
@@ -112,13 +112,13 @@ static void power_write(struct device *d, uint32_t range, uint64_t offset,
 
 static void raise_event(struct power *p, uint32_t event)
 {
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	/* An edge too, for a guest that has set the pin up that way. */
 	if (p->st.events)
 		irq_set(&p->cfg.irq, false);
 	p->st.events |= event;
 	irq_set(&p->cfg.irq, true);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 void power_button(struct power *p)
@@ -135,10 +135,10 @@ static void power_reset(struct device *d)
 {
 	struct power *p = (struct power *)d;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	p->st = (struct power_state){ .events = 0 };
 	irq_set(&p->cfg.irq, false);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 /* After a load the line is driven anew. */
@@ -146,9 +146,9 @@ static void power_resume(struct device *d)
 {
 	struct power *p = (struct power *)d;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	irq_set(&p->cfg.irq, p->st.events != 0);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static void state_sync(struct power_state *st, struct state_io *io)
@@ -185,10 +185,10 @@ static void power_describe(struct device *d, struct buf *out)
 {
 	struct power *p = (struct power *)d;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	buf_printf(out, "sleep_type=%u\nevents=%#x\n", p->st.slp_typ,
 		   p->st.events);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static const struct device_ops ops = {
@@ -212,7 +212,7 @@ int power_create(struct power **out, const struct power_config *cfg,
 		return err_sys(e, -ENOMEM, "power");
 	p->device.ops = &ops;
 	p->cfg = *cfg;
-	pthread_mutex_init(&p->host.lock, NULL);
+	lock_init(&p->host.lock);
 	*out = p;
 	return 0;
 }
@@ -221,7 +221,7 @@ void power_destroy(struct power *p)
 {
 	if (!p)
 		return;
-	pthread_mutex_destroy(&p->host.lock);
+	lock_fini(&p->host.lock);
 	free(p);
 }
 

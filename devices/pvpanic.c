@@ -4,9 +4,9 @@
  */
 #include "devices/pvpanic.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/lock.h"
 #include "devices/platform.h"
 
 #define EVENTS_ALL (PVPANIC_PANICKED | PVPANIC_CRASHLOADED)
@@ -20,7 +20,7 @@ struct pvpanic {
 	struct pvpanic_config cfg;
 	struct pvpanic_state st;
 	struct {
-		pthread_mutex_t lock; /* guards st */
+		struct lock lock; /* guards st */
 	} host;
 };
 
@@ -40,22 +40,22 @@ static void pvpanic_write(struct device *d, uint32_t range, uint64_t offset,
 	(void)range;
 	if (size != 1 || offset)
 		return;
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	p->st.reported |= value & EVENTS_ALL;
 	if (value & PVPANIC_PANICKED)
 		guest_event(&p->cfg.events, GUEST_PANIC, 0);
 	else if (value & PVPANIC_CRASHLOADED)
 		guest_event(&p->cfg.events, GUEST_CRASH_LOADED, 0);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static void pvpanic_reset(struct device *d)
 {
 	struct pvpanic *p = (struct pvpanic *)d;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	p->st = (struct pvpanic_state){ .reported = 0 };
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static void state_sync(struct pvpanic_state *st, struct state_io *io)
@@ -87,9 +87,9 @@ static void pvpanic_describe(struct device *d, struct buf *out)
 {
 	struct pvpanic *p = (struct pvpanic *)d;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	buf_printf(out, "reported=%#x\n", p->st.reported);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static const struct device_ops ops = {
@@ -112,7 +112,7 @@ int pvpanic_create(struct pvpanic **out, const struct pvpanic_config *cfg,
 		return err_sys(e, -ENOMEM, "pvpanic");
 	p->device.ops = &ops;
 	p->cfg = *cfg;
-	pthread_mutex_init(&p->host.lock, NULL);
+	lock_init(&p->host.lock);
 	*out = p;
 	return 0;
 }
@@ -121,7 +121,7 @@ void pvpanic_destroy(struct pvpanic *p)
 {
 	if (!p)
 		return;
-	pthread_mutex_destroy(&p->host.lock);
+	lock_fini(&p->host.lock);
 	free(p);
 }
 

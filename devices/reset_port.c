@@ -6,8 +6,9 @@
  */
 #include "devices/reset_port.h"
 
-#include <pthread.h>
 #include <stdlib.h>
+
+#include "base/lock.h"
 
 #define RESET_TRIGGER 0x04
 #define RESET_MASK    0x0e
@@ -21,7 +22,7 @@ struct reset_port {
 	struct reset_port_config cfg;
 	struct reset_port_state st;
 	struct {
-		pthread_mutex_t lock; /* guards st */
+		struct lock lock; /* guards st */
 	} host;
 };
 
@@ -34,9 +35,9 @@ static uint64_t reset_port_read(struct device *d, uint32_t range,
 	(void)range;
 	if (size != 1 || offset)
 		return UINT64_MAX;
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	v = p->st.value;
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 	return v;
 }
 
@@ -48,20 +49,20 @@ static void reset_port_write(struct device *d, uint32_t range, uint64_t offset,
 	(void)range;
 	if (size != 1 || offset)
 		return;
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	p->st.value = value & RESET_MASK;
 	if (value & RESET_TRIGGER)
 		guest_event(&p->cfg.events, GUEST_RESET, GUEST_RESET_CF9);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static void reset_port_reset(struct device *d)
 {
 	struct reset_port *p = (struct reset_port *)d;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	p->st = (struct reset_port_state){ .value = 0 };
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static void state_sync(struct reset_port_state *st, struct state_io *io)
@@ -92,9 +93,9 @@ static void reset_port_describe(struct device *d, struct buf *out)
 {
 	struct reset_port *p = (struct reset_port *)d;
 
-	pthread_mutex_lock(&p->host.lock);
+	lock_take(&p->host.lock);
 	buf_printf(out, "value=%#x\n", p->st.value);
-	pthread_mutex_unlock(&p->host.lock);
+	lock_release(&p->host.lock);
 }
 
 static const struct device_ops ops = {
@@ -117,7 +118,7 @@ int reset_port_create(struct reset_port **out,
 		return err_sys(e, -ENOMEM, "reset_port");
 	p->device.ops = &ops;
 	p->cfg = *cfg;
-	pthread_mutex_init(&p->host.lock, NULL);
+	lock_init(&p->host.lock);
 	*out = p;
 	return 0;
 }
@@ -126,7 +127,7 @@ void reset_port_destroy(struct reset_port *p)
 {
 	if (!p)
 		return;
-	pthread_mutex_destroy(&p->host.lock);
+	lock_fini(&p->host.lock);
 	free(p);
 }
 

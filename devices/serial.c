@@ -10,9 +10,10 @@
  */
 #include "devices/serial.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/lock.h"
 
 #define FIFO_BYTES 16
 
@@ -72,7 +73,7 @@ struct serial {
 	struct serial_config cfg;
 	struct serial_state st;
 	struct {
-		pthread_mutex_t lock;
+		struct lock lock;
 		bool level;	  /* what the line was last driven to */
 		bool level_known; /* false after a load */
 	} host;
@@ -120,7 +121,7 @@ static uint8_t interrupt_id(const struct serial_state *st)
 	return IIR_NONE;
 }
 
-static void drive_locked(struct serial *s)
+static void drive_locked(struct serial *s) LOCK_NEEDS(s->host.lock)
 {
 	bool level = interrupt_id(&s->st) != IIR_NONE;
 
@@ -135,7 +136,7 @@ static void drive_locked(struct serial *s)
  * Moves waiting input into the FIFO; in loop-back it stays where it is.
  * INV-2: a line that another interrupt holds high is lowered first.
  */
-static void pull_locked(struct serial *s)
+static void pull_locked(struct serial *s) LOCK_NEEDS(s->host.lock)
 {
 	struct serial_state *st = &s->st;
 	bool was_empty = !st->rx_len;
@@ -163,7 +164,7 @@ static void receive(struct serial_state *st, uint8_t byte)
 		st->rx[0] = byte;
 }
 
-static uint8_t read_rbr_locked(struct serial *s)
+static uint8_t read_rbr_locked(struct serial *s) LOCK_NEEDS(s->host.lock)
 {
 	struct serial_state *st = &s->st;
 	uint8_t byte = st->rx[0];
@@ -186,7 +187,7 @@ static uint8_t read_iir(struct serial_state *st)
 	return (uint8_t)(id | (st->fcr & FCR_ENABLE ? IIR_FIFO : 0));
 }
 
-static uint8_t read_lsr_locked(struct serial *s)
+static uint8_t read_lsr_locked(struct serial *s) LOCK_NEEDS(s->host.lock)
 {
 	struct serial_state *st = &s->st;
 	uint8_t v;
@@ -207,6 +208,7 @@ static uint8_t read_msr(struct serial_state *st)
 }
 
 static uint8_t read_locked(struct serial *s, uint64_t reg)
+	LOCK_NEEDS(s->host.lock)
 {
 	struct serial_state *st = &s->st;
 	bool dlab = st->lcr & LCR_DLAB;
@@ -232,6 +234,7 @@ static uint8_t read_locked(struct serial *s, uint64_t reg)
 }
 
 static void write_thr_locked(struct serial *s, uint8_t byte)
+	LOCK_NEEDS(s->host.lock)
 {
 	struct serial_state *st = &s->st;
 
@@ -269,6 +272,7 @@ static void write_mcr(struct serial_state *st, uint8_t v)
 }
 
 static void write_locked(struct serial *s, uint64_t reg, uint8_t v)
+	LOCK_NEEDS(s->host.lock)
 {
 	struct serial_state *st = &s->st;
 	bool dlab = st->lcr & LCR_DLAB;
@@ -312,10 +316,10 @@ static uint64_t serial_read(struct device *d, uint32_t range, uint64_t offset,
 	(void)range;
 	if (size != 1 || offset >= SERIAL_PORTS)
 		return UINT64_MAX;
-	pthread_mutex_lock(&s->host.lock);
+	lock_take(&s->host.lock);
 	v = read_locked(s, offset);
 	drive_locked(s);
-	pthread_mutex_unlock(&s->host.lock);
+	lock_release(&s->host.lock);
 	return v;
 }
 
@@ -327,12 +331,12 @@ static void serial_write(struct device *d, uint32_t range, uint64_t offset,
 	(void)range;
 	if (size != 1 || offset >= SERIAL_PORTS)
 		return;
-	pthread_mutex_lock(&s->host.lock);
+	lock_take(&s->host.lock);
 	write_locked(s, offset, (uint8_t)value);
 	if (offset != REG_DATA) /* may have made room or left loop-back */
 		pull_locked(s);
 	drive_locked(s);
-	pthread_mutex_unlock(&s->host.lock);
+	lock_release(&s->host.lock);
 }
 
 /* The console has input for us: loop thread. */
@@ -340,10 +344,10 @@ static void on_input(void *ctx)
 {
 	struct serial *s = ctx;
 
-	pthread_mutex_lock(&s->host.lock);
+	lock_take(&s->host.lock);
 	pull_locked(s);
 	drive_locked(s);
-	pthread_mutex_unlock(&s->host.lock);
+	lock_release(&s->host.lock);
 }
 
 /* Power-on; a divisor of 0 would make early consoles divide by it. */
@@ -356,10 +360,10 @@ static void serial_reset(struct device *d)
 {
 	struct serial *s = (struct serial *)d;
 
-	pthread_mutex_lock(&s->host.lock);
+	lock_take(&s->host.lock);
 	power_on(&s->st);
 	drive_locked(s);
-	pthread_mutex_unlock(&s->host.lock);
+	lock_release(&s->host.lock);
 }
 
 /* After a load the line is driven anew; input may have come meanwhile. */
@@ -422,12 +426,12 @@ static void serial_describe(struct device *d, struct buf *out)
 	struct serial *s = (struct serial *)d;
 	const struct serial_state *st = &s->st;
 
-	pthread_mutex_lock(&s->host.lock);
+	lock_take(&s->host.lock);
 	buf_printf(out, "ier=%#x\nfcr=%#x\nlcr=%#x\nmcr=%#x\n", st->ier,
 		   st->fcr, st->lcr, st->mcr);
 	buf_printf(out, "divisor=%u\nreceived=%u\ninterrupt=%d\n",
 		   st->dlm << 8 | st->dll, st->rx_len, s->host.level);
-	pthread_mutex_unlock(&s->host.lock);
+	lock_release(&s->host.lock);
 }
 
 static const struct device_ops ops = {
@@ -451,7 +455,7 @@ int serial_create(struct serial **out, const struct serial_config *cfg,
 		return err_sys(e, -ENOMEM, "serial");
 	s->device = (struct device){ .ops = &ops, .instance = cfg->instance };
 	s->cfg = *cfg;
-	pthread_mutex_init(&s->host.lock, NULL);
+	lock_init(&s->host.lock);
 	s->host.level_known = true; /* a new line is low */
 	power_on(&s->st);
 	console_set_device(cfg->console, on_input, s);
@@ -464,7 +468,7 @@ void serial_destroy(struct serial *s)
 	if (!s)
 		return;
 	console_set_device(s->cfg.console, NULL, NULL);
-	pthread_mutex_destroy(&s->host.lock);
+	lock_fini(&s->host.lock);
 	free(s);
 }
 

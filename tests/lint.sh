@@ -76,11 +76,46 @@ check_shell() {
 	shellcheck -S warning $(files '*.sh' .ci/run) || complain "shellcheck"
 }
 
+check_static() {
+	command -v cppcheck >/dev/null || {
+		echo "lint: cppcheck is missing: no static analysis"
+		return
+	}
+	cppcheck --quiet --error-exitcode=1 -j2 --std=c11 -I. -D_GNU_SOURCE \
+		--enable=warning,performance,portability \
+		--suppressions-list=tests/cppcheck.txt "${present[@]}" ||
+		complain "cppcheck"
+}
+
+# Locks and what they guard (base/annotate.h), and gcc's warnings by clang.
+check_clang() {
+	command -v clang >/dev/null || {
+		echo "lint: clang is missing: locks are not checked"
+		return
+	}
+	# shellcheck disable=SC2046
+	printf '%s\n' $(files '*.c' ':!guest-images' ':!tests') |
+		xargs -P2 -I{} clang -std=gnu11 -D_GNU_SOURCE -I. -fsyntax-only \
+			-Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith \
+			-Wwrite-strings -Wundef -Wvla -Wformat=2 \
+			-Wstrict-prototypes -Wmissing-prototypes \
+			-Wimplicit-fallthrough -Wthread-safety \
+			-Wno-gcc-compat -Werror {} ||
+		complain "clang"
+}
+
+present=()
+for layer in "${layers[@]}"; do
+	[ ! -d "$layer" ] || present+=("$layer")
+done
+
 check_includes
 check_licence
 check_calls
 check_length
 check_format
 check_shell
+check_static
+check_clang
 [ "$bad" = 0 ] && echo "lint: ok"
 exit "$bad"

@@ -162,7 +162,7 @@ int machine_build(struct machine **out, const struct machine_config *config,
 		return err_sys(e, -ENOMEM, "machine");
 	m->cfg = *config;
 	m->kvm.fd = m->vm_fd = m->ram.fd = -1;
-	pthread_mutex_init(&m->lock, NULL);
+	lock_init(&m->lock);
 	buf_init(&m->crash, CRASH_TEXT_BYTES);
 	r = build(m, report, e);
 	if (r) {
@@ -184,7 +184,7 @@ void machine_destroy(struct machine *m)
 	ram_destroy(&m->ram);
 	kvm_close(&m->kvm);
 	buf_fini(&m->crash);
-	pthread_mutex_destroy(&m->lock);
+	lock_fini(&m->lock);
 	free(m);
 }
 
@@ -192,9 +192,9 @@ void machine_run(struct machine *m)
 {
 	uint32_t i;
 
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	m->ended = false;
-	pthread_mutex_unlock(&m->lock);
+	lock_release(&m->lock);
 	atomic_store(&m->running, m->vcpus);
 	for (i = 0; i < m->vcpus; i++)
 		vcpu_set(&m->vcpu[i], VCPU_RUN);
@@ -220,24 +220,24 @@ uint32_t machine_parked_count(const struct machine *m)
 
 void machine_end_run(struct machine *m, enum vm_cause cause, uint32_t code)
 {
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	if (!m->ended) { /* INV-2 */
 		m->ended = true;
 		m->report.has_end = true;
 		m->report.cause = cause;
 		m->report.code = code;
 	}
-	pthread_mutex_unlock(&m->lock);
+	lock_release(&m->lock);
 	machine_park(m);
 	m->cfg.ops.report(m->cfg.ops.ctx);
 }
 
 void machine_take_report(struct machine *m, struct machine_report *out)
 {
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	*out = m->report;
 	m->report = (struct machine_report){ .has_end = false };
-	pthread_mutex_unlock(&m->lock);
+	lock_release(&m->lock);
 }
 
 const char *machine_crash_text(struct machine *m)

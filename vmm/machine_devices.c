@@ -20,17 +20,17 @@ static void set_irq(void *ctx, uint32_t gsi, bool level)
 
 static void note_milestone(struct machine *m, uint32_t value)
 {
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	m->report.has_milestone = true;
 	m->report.milestone = (uint8_t)value;
-	pthread_mutex_unlock(&m->lock);
+	lock_release(&m->lock);
 }
 
 static void note_crash_loaded(struct machine *m)
 {
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	m->report.has_crash_loaded = true;
-	pthread_mutex_unlock(&m->lock);
+	lock_release(&m->lock);
 }
 
 static void on_guest_event(void *ctx, enum guest_event_kind kind,

@@ -3,9 +3,9 @@
 #ifndef AMBER_VMM_MACHINE_PRIVATE_H
 #define AMBER_VMM_MACHINE_PRIVATE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/lock.h"
 #include "devices/bus.h"
 #include "devices/debug_exit.h"
 #include "devices/i8042.h"
@@ -46,7 +46,7 @@ struct machine {
 	uint32_t vcpus;		    /* how many were made */
 	_Atomic uint32_t running;   /* vCPUs that are not parked */
 
-	pthread_mutex_t lock; /* guards the report and the crash text */
+	struct lock lock; /* guards the report and the crash text */
 	struct machine_report report;
 	bool ended; /* a report that ends the run was made */
 	struct buf crash;

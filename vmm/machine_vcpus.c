@@ -35,20 +35,20 @@ static void on_crashed(void *ctx, struct vcpu *v)
 	struct machine *m = ctx;
 	bool first;
 
-	pthread_mutex_lock(&m->lock);
+	lock_take(&m->lock);
 	first = m->crash.len == 0;
 	if (first)
 		buf_puts(&m->crash, "\n");
-	pthread_mutex_unlock(&m->lock);
+	lock_release(&m->lock);
 	if (first) {
 		struct buf text;
 
 		buf_init(&text, CRASH_TEXT_BYTES);
 		crash_describe(m, v, &text);
-		pthread_mutex_lock(&m->lock);
+		lock_take(&m->lock);
 		buf_reset(&m->crash);
 		buf_puts(&m->crash, buf_text(&text));
-		pthread_mutex_unlock(&m->lock);
+		lock_release(&m->lock);
 		buf_fini(&text);
 	}
 	machine_end_run(m, v->log.cause, 0);

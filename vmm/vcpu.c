@@ -48,10 +48,10 @@ static bool handle_exit(struct vcpu *v)
 {
 	if (exit_handle(&v->env, v->run, &v->log) == EXIT_RESUME)
 		return true;
-	pthread_mutex_lock(&v->lock);
+	lock_take(&v->lock);
 	if (v->want == VCPU_RUN)
 		v->want = VCPU_PARK;
-	pthread_mutex_unlock(&v->lock);
+	lock_release(&v->lock);
 	v->ops.crashed(v->ops.ctx, v);
 	return false;
 }
@@ -99,19 +99,19 @@ static enum vcpu_want wait_for_work(struct vcpu *v)
 {
 	enum vcpu_want want;
 
-	pthread_mutex_lock(&v->lock);
+	lock_take(&v->lock);
 	while (v->is_parked && v->want == VCPU_PARK)
-		pthread_cond_wait(&v->changed, &v->lock);
+		pthread_cond_wait(&v->changed, &v->lock.mutex);
 	want = v->want;
-	pthread_mutex_unlock(&v->lock);
+	lock_release(&v->lock);
 	return want;
 }
 
 static void acknowledge(struct vcpu *v)
 {
-	pthread_mutex_lock(&v->lock);
+	lock_take(&v->lock);
 	v->is_parked = true;
-	pthread_mutex_unlock(&v->lock);
+	lock_release(&v->lock);
 	v->ops.parked(v->ops.ctx, v);
 }
 
@@ -132,7 +132,7 @@ int vcpu_start(struct vcpu *v, struct err *e)
 	sigset_t all, old;
 	int r;
 
-	pthread_mutex_init(&v->lock, NULL);
+	lock_init(&v->lock);
 	pthread_cond_init(&v->changed, NULL);
 	v->want = VCPU_PARK;
 	v->is_parked = true;
@@ -155,7 +155,7 @@ void vcpu_set(struct vcpu *v, enum vcpu_want want)
 {
 	bool is_parked;
 
-	pthread_mutex_lock(&v->lock);
+	lock_take(&v->lock);
 	if (v->want != VCPU_FINISH)
 		atomic_store(&v->want, want);
 	is_parked = v->is_parked;
@@ -163,7 +163,7 @@ void vcpu_set(struct vcpu *v, enum vcpu_want want)
 		pthread_cond_signal(&v->changed);
 	if (want == VCPU_RUN)
 		v->is_parked = false; /* INV-3 */
-	pthread_mutex_unlock(&v->lock);
+	lock_release(&v->lock);
 	if (!is_parked && want != VCPU_RUN)
 		kick(v);
 }
@@ -181,7 +181,7 @@ void vcpu_join(struct vcpu *v)
 	vcpu_set(v, VCPU_FINISH);
 	pthread_join(v->thread, NULL);
 	v->has_thread = false;
-	pthread_mutex_destroy(&v->lock);
+	lock_fini(&v->lock);
 	pthread_cond_destroy(&v->changed);
 }
 

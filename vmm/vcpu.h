@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/lock.h"
 #include "vmm/exit.h"
 
 struct vcpu;
@@ -54,7 +55,7 @@ struct vcpu {
 	bool has_thread;
 	_Atomic int want; /* enum vcpu_want; written under lock */
 	_Atomic bool wants_nmi;
-	pthread_mutex_t lock; /* guards the two below */
+	struct lock lock; /* guards the two below */
 	pthread_cond_t changed;
 	bool is_parked;
 };
