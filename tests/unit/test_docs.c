@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * docs/api.md against the tables it describes. Run from the project's root,
+ * as `make check` does.
+ */
+#include "tests/unit/suite.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "control/problem.h"
+#include "control/routes.h"
+#include "vmm/vm.h"
+
+#define PAGE_BYTES (256u << 10)
+
+static struct buf page;
+
+static const char *read_page(void)
+{
+	struct err e = ERR_NONE;
+	int dir = file_open_dir(AT_FDCWD, "docs", &e);
+
+	ck_assert_msg(dir >= 0, "%s", e.text);
+	buf_init(&page, PAGE_BYTES);
+	ck_assert_msg(file_read(dir, "api.md", PAGE_BYTES, &page, &e) == 0,
+		      "%s", e.text);
+	return buf_text(&page);
+}
+
+START_TEST(every_route_is_described)
+{
+	const char *text = read_page();
+	const struct route *routes;
+	char row[128];
+	size_t count, i;
+
+	routes = routes_all(&count);
+	for (i = 0; i < count; i++) {
+		snprintf(row, sizeof(row), "| `%s %s` | ", routes[i].method,
+			 routes[i].path);
+		ck_assert_msg(strstr(text, row) != NULL, "no row %s", row);
+	}
+	buf_fini(&page);
+}
+END_TEST
+
+START_TEST(every_problem_is_described_with_its_status)
+{
+	const char *text = read_page();
+	char row[128];
+	int code;
+
+	for (code = 0; code < PROBLEM_COUNT; code++) {
+		const struct problem_row *p =
+			problem_row((enum problem_code)code);
+
+		snprintf(row, sizeof(row), "| `%s` | %u | ", p->code,
+			 p->status);
+		ck_assert_msg(strstr(text, row) != NULL, "no row %s", row);
+	}
+	buf_fini(&page);
+}
+END_TEST
+
+START_TEST(every_event_and_cause_is_named)
+{
+	const char *text = read_page();
+	char word[64];
+	int n;
+
+	for (n = 0; n < VM_EVENT_COUNT; n++) {
+		snprintf(word, sizeof(word), "`%s`",
+			 vm_event_text((enum vm_event_kind)n));
+		ck_assert_msg(strstr(text, word) != NULL, "no %s", word);
+	}
+	for (n = 0; n < VM_CAUSE_COUNT; n++) {
+		const char *cause = vm_cause_text((enum vm_cause)n);
+
+		ck_assert_msg(strstr(text, cause) != NULL, "no %s", cause);
+	}
+	buf_fini(&page);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		every_route_is_described,
+		every_problem_is_described_with_its_status,
+		every_event_and_cause_is_named,
+	};
+
+	return SUITE_RUN("docs", tests);
+}
