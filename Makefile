@@ -201,5 +201,5 @@ fmt:
 
 .PHONY: demo
 demo: deps
-	$(MAKE) $(OUT)/amber-vmm guests
-	OUT=$(OUT) tests/demo.sh
+	$(MAKE) all guests-linux
+	tests/demo.sh

@@ -220,7 +220,7 @@ static void vmm_page(struct buf *out)
 		 "devices and serves the control socket, HTTP/1.1 with JSON. "
 		 "amber(1) starts it; it can be used alone as well. SIGTERM "
 		 "and SIGINT shut the guest down gracefully, a second one "
-		 "stops it.");
+		 "or SIGQUIT stops it.");
 	buf_puts(out, ".SH OPTIONS\n");
 	rows = vmm_options_rows(&count);
 	for (i = 0; i < count; i++)

@@ -187,7 +187,8 @@ static void on_signal(void *ctx, uint32_t events)
 	snprintf(reason, sizeof(reason), "signal %u from process %u",
 		 info.ssi_signo, info.ssi_pid);
 	once_signal(&v->once, (int)info.ssi_signo);
-	if (v->signals++ == 0)
+	/* The first one asks the guest; SIGQUIT, and a second one, do not. */
+	if (v->signals++ == 0 && info.ssi_signo != SIGQUIT)
 		submit(v, VM_CMD_SHUTDOWN, reason, true, on_shut_down);
 	else
 		submit(v, VM_CMD_STOP, reason, true, on_stopped);
@@ -258,6 +259,7 @@ static int open_signals(struct vmm *v, struct err *e)
 		sigaction(ignored[i], &ignore, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Boots a guest and walks it through its life over its socket, step by step.
+# Walks guests through their lives by the command line, step by step: a tiny
+# one here, and a stock Linux kernel here or, where /dev/kvm can't run one,
+# in the rig.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=${OUT:-build}
 dir=$(mktemp -d)
-socket=$dir/api.sock
-vmm=
+export AMBER_HOME=$dir/home AMBER_RUN=$dir/run
+amber=build/amber
+linux=build/guests/linux
 
 cleanup() {
-	[ -z "$vmm" ] || kill "$vmm" 2>/dev/null || true
-	[ -z "$vmm" ] || wait "$vmm" 2>/dev/null || true
+	"$amber" stop --all >/dev/null 2>&1 || true
 	rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -19,38 +20,64 @@ say() {
 	printf '\n== %s\n' "$*"
 }
 
-call() {
-	printf '$ %s %s\n' "$1" "$2"
-	curl -sS --max-time 60 --unix-socket "$socket" -X "$1" "http://amber$2"
-	echo
+# run COMMAND...: shows it, runs it; the exit status is shown if it isn't 0.
+run() {
+	printf '$ %s\n' "${*/#build\//}"
+	"$@" || printf '(exit status %s)\n' $?
 }
 
+say "What this machine can do"
+if ! run "$amber" host; then
+	exit 1
+fi
 if [ ! -w /dev/kvm ]; then
-	echo "demo: /dev/kvm is missing or not writable: no guest can run here" >&2
+	echo "demo: without /dev/kvm no guest can run here" >&2
 	exit 1
 fi
 
-say "a tiny guest, from start to end"
-"$out/amber-vmm" --kernel "$out/guests/hello.elf" --once --console stdio </dev/null
+say "A tiny guest from start to end: its console is the output"
+run "$amber" run --once build/guests/hello.elf
 
-say "a guest that stays, and its socket"
-"$out/amber-vmm" --kernel "$out/guests/button.elf" --name demo \
-	--socket "$socket" --console none --on-poweroff stop &
-vmm=$!
-for _ in $(seq 200); do
-	[ -S "$socket" ] && break
-	kill -0 "$vmm" || exit 1
-	sleep 0.02
-done
-call GET "/v1/vm/ready?wait=20"
-call GET /v1/vm
-call POST /v1/vm/pause
-call POST /v1/vm/resume
-call POST /v1/vm/reset
-call GET "/v1/vm/ready?wait=20"
-say "graceful shutdown: the answer names the rung of the ladder that worked"
-call POST /v1/vm/shutdown
-call POST /v1/vm/start
-call POST /v1/vm/stop
-call GET /v1/vm/console
+say "A runner for scripts: the guest's number is the exit status, a panic has its own"
+run "$amber" run --once build/guests/exit.elf --append code=7
+run "$amber" run --once --timeout 20 --expect '^ready' build/guests/idle.elf
+run "$amber" run --once build/guests/panic.elf
+
+say "A guest that stays"
+run "$amber" run --detach --name web --label tier=demo build/guests/button.elf
+run "$amber" wait web --for ready --timeout 20
+run "$amber" list
+run "$amber" pause web --reason 'to show it'
+run "$amber" resume web
+run "$amber" reset web
+run "$amber" wait web --for ready --timeout 20
+
+say "The same over its socket"
+run curl -sS --unix-socket "$AMBER_RUN/web/api.sock" http://amber/v1/vm
+run curl -sS --unix-socket "$AMBER_RUN/web/api.sock" -X POST \
+	-d '{"reason":"curl"}' http://amber/v1/vm/pause
+run curl -sS --unix-socket "$AMBER_RUN/web/api.sock" -X POST \
+	http://amber/v1/vm/resume
+
+say "Shut down gracefully: the answer names the rung of the ladder that worked"
+run "$amber" shutdown web
+run "$amber" start web
+run "$amber" stop web
+run "$amber" journal -n 8 web
+run "$amber" delete web
+
+append='console=ttyS0 quiet amber.do=poweroff'
+if "$amber" host --json | grep -q '"runs_linux": true'; then
+	say "A stock Debian kernel"
+	run "$amber" run --once --timeout 120 --memory 256M --initrd \
+		"$linux/initrd.img" --append "$append" "$linux/vmlinuz"
+else
+	say "A stock Debian kernel, in the rig: this machine's KVM can't run one"
+	tests/rig/rig.py run --put build/amber --put build/amber-vmm \
+		--lib libcurl.so.4 --put "$linux/vmlinuz" \
+		--put "$linux/initrd.img" -- \
+		"AMBER_HOME=/tmp/a AMBER_RUN=/tmp/r ./amber run --once" \
+		"--memory 256M --initrd initrd.img --append '$append' vmlinuz" |
+		tr -d '\r'
+fi
 say "done"

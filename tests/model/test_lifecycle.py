@@ -6,11 +6,13 @@ amber-vmm, each answer predicted. A failing sequence is shrunk and printed.
 """
 
 import argparse
+import os
 import random
 import sys
 import time
 
-from vmm import Vmm, has_kvm
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from vmm import Vmm, has_kvm  # noqa: E402
 
 NAME = "lifecycle_does_what_the_model_says"
 RUN = 250  # commands for one process

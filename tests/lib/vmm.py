@@ -31,6 +31,8 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Vmm:
+    """options: more of amber-vmm's; the VM waits for its start command."""
+
     def __init__(self, guest, *options):
         self.dir = tempfile.mkdtemp(prefix="amber-model-")
         self.path = os.path.join(self.dir, "api.sock")
@@ -54,6 +56,27 @@ class Vmm:
         answer = self.connection.getresponse()
         text = answer.read()
         return answer.status, json.loads(text)
+
+    def attach(self, query=""):
+        """The console as a raw socket, behind the answer's head."""
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(TIMEOUT_S)
+        s.connect(self.path)
+        s.sendall(f"GET /v1/vm/console/attach{query} HTTP/1.1\r\nHost: amber\r\n"
+                  "Connection: Upgrade\r\nUpgrade: amber-console\r\n\r\n".encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += s.recv(1)
+        if b" 101 " not in head:
+            raise AssertionError(head)
+        return s
+
+    def rss_kib(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("RssAnon:"):
+                    return int(line.split()[1])
+        return 0
 
     def close(self):
         self.connection.close()
