@@ -48,8 +48,9 @@ struct machine {
 
 	struct lock lock; /* guards the report and the crash text */
 	struct machine_report report;
-	bool ended; /* a report that ends the run was made */
-	struct buf crash;
+	bool ended;	    /* a report that ends the run was made */
+	bool is_describing; /* a vCPU writes the crash text */
+	struct buf crash;   /* complete when a crash is reported */
 };
 
 /* Makes all devices and puts them on the buses. */

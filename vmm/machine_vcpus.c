@@ -30,24 +30,30 @@ static void deliver_nmi(struct vcpu *v)
 	ioctl(v->fd, KVM_NMI, 0);
 }
 
+/*
+ * The first crash of a run is described by its vCPU and ends the run once
+ * the text is complete; another vCPU that crashes meanwhile only parks, so
+ * that nobody reads a report that is still being written.
+ */
 static void on_crashed(void *ctx, struct vcpu *v)
 {
 	struct machine *m = ctx;
-	bool first;
+	bool describes, waits;
+	struct buf text;
 
 	lock_take(&m->lock);
-	first = m->crash.len == 0;
-	if (first)
-		buf_puts(&m->crash, "\n");
+	waits = m->is_describing;
+	describes = !waits && m->crash.len == 0;
+	m->is_describing = waits || describes;
 	lock_release(&m->lock);
-	if (first) {
-		struct buf text;
-
+	if (waits)
+		return;
+	if (describes) {
 		buf_init(&text, CRASH_TEXT_BYTES);
 		crash_describe(m, v, &text);
 		lock_take(&m->lock);
-		buf_reset(&m->crash);
 		buf_puts(&m->crash, buf_text(&text));
+		m->is_describing = false;
 		lock_release(&m->lock);
 		buf_fini(&text);
 	}
