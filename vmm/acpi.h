@@ -62,10 +62,10 @@ struct acpi_result {
  * Writes RSDP, DSDT, FADT, MADT, SPCR and XSDT, the generation id, and the
  * code at ACPI_BIOS_ENTRY. Touches the pages of [rsdp, rsdp + bytes) and the
  * page of genid_gpa only.
- * All interrupts are declared edge, active high; those of virtio slot n are
- * GSI_VIRTIO + n. Errors, with nothing written: -EINVAL (a number out of
- * range), -ENOSPC (too many tables for the window), -ENOMEM, -EFAULT (the
- * window is not guest RAM).
+ * Interrupts are declared active high: the GED's as level, all others as
+ * edge; those of virtio slot n are GSI_VIRTIO + n. Errors, with nothing
+ * written: -EINVAL (a number out of range), -ENOSPC (too many tables for the
+ * window), -ENOMEM, -EFAULT (the window is not guest RAM).
  */
 int acpi_build(struct acpi_result *out, const struct acpi_config *config,
 	       const struct gmem *mem, struct err *e);

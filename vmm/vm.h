@@ -195,7 +195,7 @@ void vm_describe_devices(struct vm *vm, struct buf *out);
 
 /* The console: the same one across reboots. Borrowed. */
 struct console *vm_console(struct vm *vm);
-/* Tells the VM that console output was consumed up to date. */
+/* As it was given to vm_create(). */
 const struct vm_config *vm_configuration(const struct vm *vm);
 
 #endif
