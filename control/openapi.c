@@ -15,7 +15,8 @@
 #include "control/routes.h"
 #include "control/version.h"
 
-#define NAME_BYTES 96
+#define NAME_BYTES   96
+#define UPGRADE_PATH "/v1/vm/console/attach"
 
 static const char *type_of(const struct route_param *p)
 {
@@ -99,16 +100,47 @@ static void print_body(struct json_out *j, const struct route *route)
 		jout_close(j, '}');
 }
 
-static void print_answers(struct json_out *j, const struct route *route)
+/* The schema of the usual answer, NULL where none is written down. */
+static const char *answer_schema(const struct route *route)
 {
-	jout_open(j, "responses", '{');
+	if (route->command != ROUTE_NO_COMMAND)
+		return "#/components/schemas/result";
+	if (strcmp(route->path, "/v1/vm") == 0)
+		return "#/components/schemas/status";
+	if (strcmp(route->path, "/v1/vm/config") == 0)
+		return "#/components/schemas/config";
+	return NULL;
+}
+
+static void print_usual_answer(struct json_out *j, const struct route *route)
+{
+	const char *schema = answer_schema(route);
+
 	jout_open(j, "200", '{');
 	jout_text(j, "description", "done");
 	jout_open(j, "content", '{');
 	jout_open(j, route->type, '{');
+	if (schema) {
+		jout_open(j, "schema", '{');
+		jout_text(j, "$ref", schema);
+		jout_close(j, '}');
+	}
 	jout_close(j, '}');
 	jout_close(j, '}');
 	jout_close(j, '}');
+}
+
+static void print_answers(struct json_out *j, const struct route *route)
+{
+	jout_open(j, "responses", '{');
+	if (strcmp(route->path, UPGRADE_PATH) == 0) {
+		jout_open(j, "101", '{');
+		jout_text(j, "description",
+			  "raw console bytes both ways from here on");
+		jout_close(j, '}');
+	} else {
+		print_usual_answer(j, route);
+	}
 	jout_open(j, "default", '{');
 	jout_text(j, "$ref", "#/components/responses/problem");
 	jout_close(j, '}');
@@ -148,13 +180,30 @@ static void print_route(struct json_out *j, const struct route *route)
 	jout_close(j, '}');
 }
 
-static void print_problem_schema(struct json_out *j)
+static void print_member(struct json_out *j, const char *name, const char *type)
+{
+	jout_open(j, name, '{');
+	jout_text(j, "type", type);
+	jout_close(j, '}');
+}
+
+static void print_states(struct json_out *j)
 {
 	int i;
 
-	jout_open(j, "problem", '{');
-	jout_text(j, "type", "object");
-	jout_open(j, "properties", '{');
+	jout_open(j, "state", '{');
+	jout_text(j, "type", "string");
+	jout_open(j, "enum", '[');
+	for (i = 0; i < VM_STATE_COUNT; i++)
+		jout_text(j, NULL, vm_state_text((enum vm_state)i));
+	jout_close(j, ']');
+	jout_close(j, '}');
+}
+
+static void print_problem_codes(struct json_out *j)
+{
+	int i;
+
 	jout_open(j, "code", '{');
 	jout_text(j, "type", "string");
 	jout_open(j, "enum", '[');
@@ -162,7 +211,111 @@ static void print_problem_schema(struct json_out *j)
 		jout_text(j, NULL, problem_row((enum problem_code)i)->code);
 	jout_close(j, ']');
 	jout_close(j, '}');
+}
+
+/* Every member but state and help is always there (problem_print()). */
+static void print_problem_schema(struct json_out *j)
+{
+	static const char *const always[] = { "type", "title", "status", "code",
+					      "detail" };
+	size_t i;
+
+	jout_open(j, "problem", '{');
+	jout_text(j, "type", "object");
+	jout_open(j, "required", '[');
+	for (i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		jout_text(j, NULL, always[i]);
+	jout_close(j, ']');
+	jout_open(j, "properties", '{');
+	print_member(j, "type", "string");
+	print_member(j, "title", "string");
+	print_member(j, "status", "integer");
+	print_problem_codes(j);
+	print_member(j, "detail", "string");
+	print_states(j);
+	print_member(j, "help", "string");
 	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+static void print_result_schema(struct json_out *j)
+{
+	jout_open(j, "result", '{');
+	jout_text(j, "type", "object");
+	jout_open(j, "required", '[');
+	jout_text(j, NULL, "changed");
+	jout_text(j, NULL, "state");
+	jout_text(j, NULL, "duration_us");
+	jout_close(j, ']');
+	jout_open(j, "properties", '{');
+	print_member(j, "changed", "boolean");
+	print_states(j);
+	print_member(j, "duration_us", "integer");
+	print_member(j, "rung", "string");
+	print_member(j, "text", "string");
+	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+static void print_status_schema(struct json_out *j)
+{
+	static const char *const texts[] = { "name", "uuid", "since", "cause",
+					     "reason" };
+	static const char *const numbers[] = { "uptime_ms",   "boots",
+					       "restarts",    "pid",
+					       "cpus",	      "vcpus_parked",
+					       "memory_bytes" };
+	size_t i;
+
+	jout_open(j, "status", '{');
+	jout_text(j, "type", "object");
+	jout_open(j, "properties", '{');
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		print_member(j, texts[i], "string");
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		print_member(j, numbers[i], "integer");
+	print_states(j);
+	print_member(j, "ready", "boolean");
+	print_member(j, "actor", "object");
+	print_member(j, "labels", "object");
+	jout_open(j, "milestone", '{');
+	jout_text(j, "type", "integer");
+	jout_bool(j, "nullable", true);
+	jout_close(j, '}');
+	jout_close(j, '}');
+	jout_close(j, '}');
+}
+
+static const char *config_type(const struct config_row *row)
+{
+	switch (row->type) {
+	case CONFIG_NUMBER:
+	case CONFIG_BYTES:
+		return "integer";
+	case CONFIG_KERNELS:
+	case CONFIG_FEATURES:
+		return "array";
+	case CONFIG_LABELS:
+	case CONFIG_ACCESS:
+		return "object";
+	default:
+		return "string";
+	}
+}
+
+static void print_config_key(struct json_out *j, const struct config_row *row)
+{
+	const char *type = config_type(row);
+
+	jout_open(j, row->key, '{');
+	jout_text(j, "type", type);
+	jout_text(j, "description", row->help);
+	if (strcmp(type, "integer") == 0) {
+		jout_uint(j, "minimum", row->min);
+		jout_uint(j, "maximum", row->max);
+	} else if (strcmp(type, "array") == 0) {
+		print_member(j, "items", "string");
+	}
 	jout_close(j, '}');
 }
 
@@ -176,11 +329,8 @@ static void print_config_schema(struct json_out *j)
 	jout_text(j, "type", "object");
 	jout_bool(j, "additionalProperties", false);
 	jout_open(j, "properties", '{');
-	for (i = 0; i < count; i++) {
-		jout_open(j, rows[i].key, '{');
-		jout_text(j, "description", rows[i].help);
-		jout_close(j, '}');
-	}
+	for (i = 0; i < count; i++)
+		print_config_key(j, &rows[i]);
 	jout_close(j, '}');
 	jout_close(j, '}');
 }
@@ -202,6 +352,8 @@ static void print_components(struct json_out *j)
 	jout_close(j, '}');
 	jout_open(j, "schemas", '{');
 	print_problem_schema(j);
+	print_result_schema(j);
+	print_status_schema(j);
 	print_config_schema(j);
 	jout_close(j, '}');
 	jout_close(j, '}');
