@@ -213,6 +213,24 @@ static void print_problem_codes(struct json_out *j)
 	jout_close(j, '}');
 }
 
+/* What each code means and with which status it comes. */
+static void print_problem_meanings(struct json_out *j)
+{
+	int i;
+
+	jout_open(j, "x-amber-codes", '{');
+	for (i = 0; i < PROBLEM_COUNT; i++) {
+		const struct problem_row *row =
+			problem_row((enum problem_code)i);
+
+		jout_open(j, row->code, '{');
+		jout_uint(j, "status", row->status);
+		jout_text(j, "meaning", row->meaning);
+		jout_close(j, '}');
+	}
+	jout_close(j, '}');
+}
+
 /* Every member but state and help is always there (problem_print()). */
 static void print_problem_schema(struct json_out *j)
 {
@@ -235,6 +253,7 @@ static void print_problem_schema(struct json_out *j)
 	print_states(j);
 	print_member(j, "help", "string");
 	jout_close(j, '}');
+	print_problem_meanings(j);
 	jout_close(j, '}');
 }
 
@@ -380,74 +399,4 @@ int openapi_print(struct buf *out)
 	print_components(&j);
 	jout_close(&j, '}');
 	return buf_put(out, "\n", 1);
-}
-
-/* --- the same for people ------------------------------------------------ */
-
-static void route_to_markdown(struct buf *out, const struct route *route)
-{
-	size_t i;
-
-	buf_printf(out, "### %s %s\n\n%s. Role: %s. Answer: `%s`.\n\n",
-		   route->method, route->path, route->summary,
-		   authz_role_text(route->role), route->type);
-	if (!route->param_count)
-		return;
-	buf_puts(out, "| parameter | where | kind | meaning |\n"
-		      "| --- | --- | --- | --- |\n");
-	for (i = 0; i < route->param_count; i++) {
-		const struct route_param *p = &route->params[i];
-
-		buf_printf(out, "| `%s` | %s | %s | %s |\n", p->name,
-			   p->place == PARAM_QUERY ? "query" : "body",
-			   type_of(p), p->doc);
-	}
-	buf_puts(out, "\n");
-}
-
-static void problems_to_markdown(struct buf *out)
-{
-	int i;
-
-	buf_puts(out, "## Problems\n\n| code | status | meaning |\n"
-		      "| --- | --- | --- |\n");
-	for (i = 0; i < PROBLEM_COUNT; i++) {
-		const struct problem_row *row =
-			problem_row((enum problem_code)i);
-
-		buf_printf(out, "| `%s` | %u | %s |\n", row->code, row->status,
-			   row->meaning);
-	}
-}
-
-static void config_to_markdown(struct buf *out)
-{
-	const struct config_row *rows;
-	size_t count, i;
-
-	rows = config_rows(&count);
-	buf_puts(out, "\n## Configuration\n\n"
-		      "| key | option | default | meaning |\n"
-		      "| --- | --- | --- | --- |\n");
-	for (i = 0; i < count; i++) {
-		buf_printf(out, "| `%s` | ", rows[i].key);
-		if (rows[i].option)
-			buf_printf(out, "`--%s %s`", rows[i].option,
-				   rows[i].argument);
-		buf_printf(out, " | %s | %s |\n", rows[i].unset, rows[i].help);
-	}
-}
-
-int openapi_print_markdown(struct buf *out)
-{
-	const struct route *routes;
-	size_t count, i;
-
-	routes = routes_all(&count);
-	buf_puts(out, "## Routes\n\n");
-	for (i = 0; i < count; i++)
-		route_to_markdown(out, &routes[i]);
-	problems_to_markdown(out);
-	config_to_markdown(out);
-	return out->error;
 }

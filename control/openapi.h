@@ -8,10 +8,4 @@
 /* Appends the JSON document. Returns out->error. */
 int openapi_print(struct buf *out);
 
-/*
- * The tables as Markdown: routes with their parameters, problems, limits,
- * configuration keys. docs/api.md holds it. Returns out->error.
- */
-int openapi_print_markdown(struct buf *out);
-
 #endif

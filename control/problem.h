@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Errors of the API: application/problem+json (RFC 9457) with a closed list
- * of codes. docs/api.md lists them from this table. Pure: any thread.
+ * of codes. A test holds docs/api.md to this table. Pure: any thread.
  */
 #ifndef AMBER_CONTROL_PROBLEM_H
 #define AMBER_CONTROL_PROBLEM_H
@@ -42,7 +42,7 @@ struct problem_row {
 	const char *code; /* "wrong-state" */
 	unsigned int status;
 	const char *title;
-	const char *meaning; /* for the documentation */
+	const char *meaning; /* for people */
 };
 
 const struct problem_row *problem_row(enum problem_code code);

@@ -2,7 +2,8 @@
 /*
  * The API as a table: one row per method and path with the role it takes,
  * the lifecycle command it is, and its parameters. The dispatcher refuses
- * before a handler runs; OpenAPI and docs/api.md come from the same rows.
+ * before a handler runs; OpenAPI is made of the same rows, and a test holds
+ * docs/api.md to them.
  * Loop thread.
  */
 #ifndef AMBER_CONTROL_ROUTES_H
