@@ -48,7 +48,6 @@ enum vm_cause {
 				*/
 	VM_CAUSE_START_FAILED, /* "start-failed" */
 	VM_CAUSE_READY_TIMEOUT, /* "ready-timeout" */
-	VM_CAUSE_RESTART,	/* "restart": a policy's */
 	VM_CAUSE_GAVE_UP,	/* "gave-up": too many restarts */
 	VM_CAUSE_COUNT
 };

@@ -25,7 +25,6 @@ static const char *const cause_names[VM_CAUSE_COUNT] = {
 	[VM_CAUSE_UNKNOWN_EXIT] = "unknown-exit",
 	[VM_CAUSE_START_FAILED] = "start-failed",
 	[VM_CAUSE_READY_TIMEOUT] = "ready-timeout",
-	[VM_CAUSE_RESTART] = "restart",
 	[VM_CAUSE_GAVE_UP] = "gave-up",
 };
 
