@@ -165,7 +165,7 @@ static int read_answer(struct client_attach *a, struct err *e)
 	uint64_t due_ns = clock_mono_ns() + CLIENT_ATTACH_MS * NS_PER_MS;
 	struct buf in;
 	const char *value;
-	size_t head_len;
+	size_t head_len = 0;
 	int r, status;
 
 	buf_init(&in, CLIENT_ATTACH_HEAD_BYTES + BODY_BYTES);
