@@ -176,6 +176,10 @@ static void on_event(void *ctx, const struct vm_event *event)
 		break;
 	case VM_EVENT_BOOT:
 		save_report(c, SCRIBE_BOOT, vm_boot_report(c->vm));
+		if (event->cause == VM_CAUSE_START_FAILED) {
+			remember_text(c, event->text);
+			save_record(c);
+		}
 		break;
 	case VM_EVENT_CRASH:
 		remember_text(c, event->text);

@@ -64,6 +64,30 @@ START_TEST(hostile_text_stays_one_valid_line)
 }
 END_TEST
 
+START_TEST(the_reason_of_a_failed_start_is_kept_in_the_state_file)
+{
+	struct vm_event event = {
+		.kind = VM_EVENT_BOOT,
+		.from = VM_STOPPED,
+		.to = VM_STOPPED,
+		.cause = VM_CAUSE_START_FAILED,
+		.actor = { .kind = "api" },
+		.reason = "",
+		.text = "vmlinuz: is no kernel\nsecond line",
+	};
+	struct vm *vm;
+
+	plane_open(&p);
+	vm = p.control->vm;
+	plane_state(&p, VM_STARTING);
+	vm->observer.event(vm->observer.ctx, &event);
+	ck_assert_str_eq(p.control->record.text, "vmlinuz: is no kernel");
+	plane_state(&p, VM_STARTING);
+	ck_assert_str_eq(p.control->record.text, "");
+	plane_close(&p);
+}
+END_TEST
+
 START_TEST(a_stream_replays_and_goes_on)
 {
 	desk_open(&d);
@@ -227,6 +251,7 @@ int main(void)
 	const TTest *const tests[] = {
 		records_are_numbered_and_the_newest_kept,
 		hostile_text_stays_one_valid_line,
+		the_reason_of_a_failed_start_is_kept_in_the_state_file,
 		a_stream_replays_and_goes_on,
 		without_since_only_what_comes_is_sent,
 		what_is_gone_is_told_as_a_gap,
