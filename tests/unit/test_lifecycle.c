@@ -2,9 +2,15 @@
 /* The lifecycle table: every (state, command) pair has a sound answer. */
 #include "tests/unit/suite.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "vmm/lifecycle.h"
+
+#define PAGE_MAX (1u << 20)
 
 /* Where a command leads at once when the table says that it may begin. */
 static const int first_state[VM_COMMAND_COUNT] = {
@@ -116,6 +122,70 @@ START_TEST(names_are_unique_and_parse_back)
 }
 END_TEST
 
+/* Runs in the root of the source tree, or where AMBER_SOURCE points. */
+static void read_page(struct buf *page)
+{
+	const char *root = getenv("AMBER_SOURCE");
+	struct err e = ERR_NONE;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/docs/architecture.md",
+		 root ? root : ".");
+	buf_init(page, PAGE_MAX);
+	ck_assert_msg(!file_read(AT_FDCWD, path, PAGE_MAX - 1, page, &e), "%s",
+		      e.text);
+}
+
+static void ck_row(struct buf *page, struct buf *row)
+{
+	ck_assert_msg(strstr(buf_text(page), buf_text(row)) != NULL,
+		      "docs/architecture.md has no row %s", buf_text(row));
+}
+
+START_TEST(the_architecture_page_has_both_tables)
+{
+	static const char *const words[] = {
+		[LIFECYCLE_DO] = "do",
+		[LIFECYCLE_ALREADY] = "already",
+		[LIFECYCLE_JOIN] = "join",
+		[LIFECYCLE_WAIT] = "wait",
+	};
+	struct buf page, row;
+	int s, c, to;
+
+	read_page(&page);
+	buf_init(&row, PAGE_MAX);
+	for (s = 0; s < VM_STATE_COUNT; s++) {
+		const char *separator = "";
+
+		buf_reset(&row);
+		buf_printf(&row, "| `%s` |", vm_state_text(s));
+		for (c = 0; c < VM_COMMAND_COUNT; c++) {
+			const struct lifecycle_rule *rule =
+				lifecycle_rule(s, c);
+
+			if (rule->verdict == LIFECYCLE_REFUSE)
+				buf_printf(&row, " no: %s |", rule->help);
+			else
+				buf_printf(&row, " %s |", words[rule->verdict]);
+		}
+		ck_row(&page, &row);
+		buf_reset(&row);
+		buf_printf(&row, "| `%s` |", vm_state_text(s));
+		for (to = 0; to < VM_STATE_COUNT; to++) {
+			if (!lifecycle_may_follow(s, to))
+				continue;
+			buf_printf(&row, "%s %s", separator, vm_state_text(to));
+			separator = ",";
+		}
+		buf_puts(&row, " |");
+		ck_row(&page, &row);
+	}
+	buf_fini(&row);
+	buf_fini(&page);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -124,6 +194,7 @@ int main(void)
 		what_may_begin_leads_to_a_state_that_may_follow,
 		stop_is_never_refused_while_a_machine_may_run,
 		names_are_unique_and_parse_back,
+		the_architecture_page_has_both_tables,
 	};
 
 	return SUITE_RUN("lifecycle", tests);
