@@ -35,13 +35,21 @@ START_TEST(every_route_is_described)
 	const char *text = read_page();
 	const struct route *routes;
 	char row[128];
-	size_t count, i;
+	size_t count, i, n;
 
 	routes = routes_all(&count);
 	for (i = 0; i < count; i++) {
 		snprintf(row, sizeof(row), "| `%s %s` | ", routes[i].method,
 			 routes[i].path);
 		ck_assert_msg(strstr(text, row) != NULL, "no row %s", row);
+		snprintf(row, sizeof(row), "### %s %s\n", routes[i].method,
+			 routes[i].path);
+		ck_assert_msg(strstr(text, row) != NULL, "no section %s", row);
+		for (n = 0; n < routes[i].param_count; n++) {
+			snprintf(row, sizeof(row), "`%s`",
+				 routes[i].params[n].name);
+			ck_assert_msg(strstr(text, row) != NULL, "no %s", row);
+		}
 	}
 	buf_fini(&page);
 }
