@@ -98,7 +98,9 @@ static ssize_t receive(int fd, uint64_t due_ns, struct buf *in, struct err *e)
 			return err_set(e, -ETIMEDOUT,
 				       "no answer in time from the VM's "
 				       "process");
-		n = recv(fd, bytes, sizeof(bytes), 0);
+		/* poll() may have been interrupted: then there is nothing yet.
+		 */
+		n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 		if (n >= 0)
 			break;
 		if (errno != EINTR && errno != EAGAIN)

@@ -247,7 +247,8 @@ static enum MHD_Result take_head(struct conn *conn, const char *method,
 	if (!dispatch_begin(call, method, url))
 		conn->stage = STAGE_REFUSED;
 	if (body_is_too_large(conn)) {
-		answer_too_large(conn);
+		if (conn->stage != STAGE_REFUSED)
+			answer_too_large(conn);
 		return send_answer(conn);
 	}
 	call->wants_upgrade = wants_upgrade(conn);
@@ -257,7 +258,7 @@ static enum MHD_Result take_head(struct conn *conn, const char *method,
 static enum MHD_Result take_body(struct conn *conn, const char *bytes,
 				 size_t *len)
 {
-	if (buf_put(&conn->body, bytes, *len)) {
+	if (conn->stage != STAGE_REFUSED && buf_put(&conn->body, bytes, *len)) {
 		/* The library takes no answer in the middle of a body. */
 		answer_too_large(conn);
 		conn_break_off(conn, PROBLEM_TOO_LARGE,

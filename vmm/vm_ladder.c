@@ -68,10 +68,9 @@ static void give_up(struct vm *vm)
 	char text[VM_TEXT_MAX + 1];
 
 	snprintf(text, sizeof(text), "%s", vm->op.tried);
-	if (machine_is_parked(vm->machine)) {
-		force(vm); /* its end is being dealt with */
+	/* It has obeyed at the last moment: the report is on its way. */
+	if (machine_is_parked(vm->machine))
 		return;
-	}
 	vm->goal = GOAL_NONE;
 	vm_enter(vm, VM_RUNNING, &why);
 	vm_op_end(vm, -ETIMEDOUT, NULL, text);
