@@ -41,9 +41,14 @@ class RigError(Exception):
 
 
 class Shape:
-    """What a machine is: options that a saved state depends on."""
+    """What a machine is: options that a saved state depends on.
 
-    def __init__(self, smp=2, mem=1024, icount=False):
+    One CPU, unless a job needs more: of several, one at times goes on with
+    its translation of kernel text that another has patched (QEMU 7.2), and
+    takes the same breakpoint for ever.
+    """
+
+    def __init__(self, smp=1, mem=1024, icount=False):
         self.smp, self.mem, self.icount = smp, mem, icount
 
     def arguments(self, base, directory, ram_file, share):
@@ -54,10 +59,7 @@ class Shape:
             "-display", "none", "-no-reboot",
             "-M", "q35,memory-backend=ram", "-object", memory,
             "-m", str(self.mem), "-smp", str(self.smp),
-            # All CPUs on one thread: with a thread each, a CPU at times goes
-            # on with its translation of kernel text that another has patched
-            # (QEMU 7.2), and takes the same breakpoint for ever.
-            "-accel", "tcg,thread=single",
+            "-accel", "tcg,thread=single" if self.icount else "tcg",
             "-cpu", CPU,
             "-kernel", base.kernel, "-initrd", base.archive,
             "-append", APPEND,

@@ -121,7 +121,7 @@ def _arguments(argv):
     parser = argparse.ArgumentParser(
         description="Run a command in a nested Debian host with real KVM.")
     parser.add_argument("operation", choices=["run", "warm"])
-    parser.add_argument("--smp", type=int, default=2, help="CPUs of L1")
+    parser.add_argument("--smp", type=int, default=1, help="CPUs of L1")
     parser.add_argument("--mem", type=int, default=1024, help="MiB of L1")
     parser.add_argument("--put", action="append", default=[], type=_pair,
                         metavar="FILE[:NAME]", help="bring a file, a program "
