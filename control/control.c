@@ -264,6 +264,7 @@ int control_create(struct control **out, const struct control_config *config,
 		.console_output = on_console_output,
 		.gone = on_gone,
 	};
+	uint64_t last;
 	int r;
 
 	if (!c)
@@ -273,11 +274,13 @@ int control_create(struct control **out, const struct control_config *config,
 	c->hooks = config->hooks;
 	c->owner = geteuid();
 	c->pid = getpid();
-	r = events_create(&c->events, journal_last(config->dir), e);
+	last = journal_last(config->dir);
+	r = events_create(&c->events, last, e);
 	if (!r)
 		r = scribe_create(&c->scribe, &files, e);
 	if (!r)
-		r = vm_create(&c->vm, c->loop, c->config, &observer, e);
+		r = vm_create(&c->vm, c->loop, c->config, last > 0, &observer,
+			      e);
 	if (r)
 		control_destroy(c);
 	else

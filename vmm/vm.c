@@ -32,7 +32,7 @@ static int init_parts(struct vm *vm, struct err *e)
 }
 
 int vm_create(struct vm **out, struct loop *loop,
-	      const struct vm_config *config,
+	      const struct vm_config *config, bool ran_before,
 	      const struct vm_observer *observer, struct err *e)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
@@ -43,7 +43,7 @@ int vm_create(struct vm **out, struct loop *loop,
 	vm->loop = loop;
 	vm->config = config;
 	vm->observer = *observer;
-	vm->state = VM_DEFINED;
+	vm->state = ran_before ? VM_STOPPED : VM_DEFINED;
 	vm->why.actor.kind = "policy";
 	vm->since_wall_ns = clock_wall_ns();
 	vm->since_mono_ns = clock_mono_ns();

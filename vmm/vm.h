@@ -106,11 +106,12 @@ struct vm_observer {
 };
 
 /*
- * Makes a VM in state defined. config and loop are borrowed and outlive it.
+ * Makes a VM in state defined, or stopped if it ran before in an earlier
+ * process. config and loop are borrowed and outlive it.
  * Errors: -ENOMEM, -EINVAL (a bad regex; the text says where).
  */
 int vm_create(struct vm **out, struct loop *loop,
-	      const struct vm_config *config,
+	      const struct vm_config *config, bool ran_before,
 	      const struct vm_observer *observer, struct err *e);
 /* Stops what runs, waits for the vCPU threads, frees all. NULL is fine. */
 void vm_destroy(struct vm *vm);

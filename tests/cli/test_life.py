@@ -71,6 +71,8 @@ def the_journal_names_who_did_what_and_why(home):
     equal(seqs, sorted(set(seqs)), "sequence numbers")
     home.amber("start", "web")
     again = home.amber("journal", "--json", "web").json()
+    equal((again[len(records)]["from"], again[len(records)]["to"]),
+          ("stopped", "starting"))
     equal(again[:len(records)], records, "kept across restarts")
     check(again[len(records)]["seq"] > seqs[-1])
 

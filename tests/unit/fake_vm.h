@@ -153,7 +153,7 @@ static inline void fake_vm_release(struct vm *vm)
 }
 
 int vm_create(struct vm **out, struct loop *loop,
-	      const struct vm_config *config,
+	      const struct vm_config *config, bool ran_before,
 	      const struct vm_observer *observer, struct err *e)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
@@ -165,6 +165,7 @@ int vm_create(struct vm **out, struct loop *loop,
 	vm->config = config;
 	vm->observer = *observer;
 	vm->milestone = -1;
+	vm->state = ran_before ? VM_STOPPED : VM_DEFINED;
 	vm->boot_report = vm->crash_report = "";
 	vm->since_ns = clock_wall_ns();
 	r = console_create(&vm->console, &(struct console_config){ 0 }, e);
