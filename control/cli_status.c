@@ -124,12 +124,17 @@ void cli_status_why(const json_t *object, struct buf *out)
 {
 	const json_t *actor = json_object_get(object, "actor");
 	const char *kind = cli_status_text(actor, "kind");
+	const char *cause = cli_status_text(object, "cause");
+	const char *gap = "";
 
-	buf_puts(out, cli_status_text(object, "cause"));
+	if (strcmp(cause, "none") != 0) {
+		buf_puts(out, cause);
+		gap = " ";
+	}
 	if (strcmp(kind, "api") == 0 || strcmp(kind, "cli") == 0)
-		buf_printf(out, " by uid %llu (pid %llu)",
+		buf_printf(out, "%sby uid %llu (pid %llu)", gap,
 			   (unsigned long long)cli_status_number(actor, "uid"),
 			   (unsigned long long)cli_status_number(actor, "pid"));
 	else if (*kind && strcmp(kind, "none") != 0)
-		buf_printf(out, " by %s", kind);
+		buf_printf(out, "%sby %s", gap, kind);
 }
