@@ -199,8 +199,13 @@ def rig(_):
     if done.returncode:
         raise CantMeasure(done.stdout.strip().splitlines()[-1] if done.stdout else "rig")
     with open(path, encoding="ascii") as f:
-        for name, value in json.load(f).items():
-            yield Figure(name.replace("_", " "), "instructions", [value])
+        figures = json.load(f)
+    for name, value in figures.items():
+        yield Figure(name.replace("_", " "), "instructions", [value])
+    small, large = (figures[f"instructions_of_a_tiny_run_{size}"]
+                    for size in ("128_mib", "4_gib"))
+    yield Figure("tiny run, 4 GiB", "instructions", [large], [small],
+                 "itself, 128 MiB", 1.1)
 
 
 FIGURES = {"start": start, "memory": memory, "status": status, "pauses": pauses, "exits": exits,

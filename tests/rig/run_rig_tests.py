@@ -32,8 +32,8 @@ JOBS = {  # name: (script, what it needs, options of the rig's machine)
     "linux": ("linux.sh", ["vmlinuz", "initrd.img"], {}),
     "guests": ("guests.sh", ["guests"], {}),
     "memory": ("memory.sh", ["vmlinuz", "initrd.img"], {"mem": 4608}),
-    "instructions": ("instructions.sh", ["vmlinuz", "initrd.img"],
-                     {"smp": 1, "icount": True}),
+    "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],
+                     {"mem": 4608, "icount": True}),
 }
 
 Outcome = collections.namedtuple("Outcome", "status seconds reason")

@@ -3,12 +3,16 @@
 # shellcheck shell=dash source-path=SCRIPTDIR
 #
 # How many instructions pass between the start of the VMM and the first line
-# of the Linux guest's initramfs. Runs in a rig whose clock counts
-# instructions (one is 1 ns, one CPU): busy time is clock minus idle time.
+# of the Linux guest's initramfs, and in a tiny guest's whole life with little
+# and with much memory. Runs in a rig whose clock counts instructions (one is
+# 1 ns, one CPU): busy time is clock minus idle time.
 
 . ./lib.sh
 
-plan instructions_to_the_first_line_are_counted
+plan instructions_to_the_first_line_are_counted \
+	instructions_of_a_tiny_run_are_counted
+
+ROUNDS=20
 
 # Sets busy, the nanoseconds that the CPU was not idle; only builtins. The
 # kernel writes ".idle_sleeptime : N" but ".iowait_sleeptime: N".
@@ -47,8 +51,32 @@ measure() {
 	return 1
 }
 
+# tiny_run MEMORY: sets per_run, the mean over some rounds.
+tiny_run() {
+	read_busy || return
+	started=$busy
+	round=0
+	while [ $round -lt $ROUNDS ]; do
+		amber-vmm --kernel guests/hello.elf --once --console stdio \
+			--memory "$1" </dev/null >/tmp/out || return
+		round=$((round + 1))
+	done
+	read_busy || return
+	per_run=$(((busy - started) / ROUNDS))
+}
+
+tiny_runs() {
+	tiny_run 128M || return
+	echo "figure instructions_of_a_tiny_run_128_mib $per_run" >/tmp/tiny
+	tiny_run 4G || return
+	echo "figure instructions_of_a_tiny_run_4_gib $per_run" >>/tmp/tiny
+}
+
 start_scenario none
 promise instructions_to_the_first_line_are_counted measure
 [ -s /tmp/instructions ] && echo "figure" \
 	"instructions_to_first_initramfs_line $(cat /tmp/instructions)"
+start_scenario none
+promise instructions_of_a_tiny_run_are_counted tiny_runs
+cat /tmp/tiny
 exit 0
