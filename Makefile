@@ -27,16 +27,14 @@ endif
 .DEFAULT_GOAL := all
 
 LAYERS := base disk devices vmm snapshot clone control
-MAINS := control/cli_main.c control/vmm_main.c
+MAINS := control/cli/cli_main.c control/vmm_main.c
 # The command line's own files: amber-vmm must not wait for them.
-CLI_SRC := $(filter-out $(MAINS),$(wildcard $(foreach p,cli client term \
-	host gen,control/$(p)*.c)))
-SRC := $(filter-out $(MAINS) $(CLI_SRC),$(wildcard $(LAYERS:%=%/*.c)))
+CLI_SRC := $(filter-out $(MAINS),$(wildcard control/cli/*.c))
+SRC := $(filter-out $(MAINS),$(wildcard $(LAYERS:%=%/*.c)))
 OBJ := $(SRC:%.c=$(OUT)/obj/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(OUT)/obj/%.o)
 LIB := $(OUT)/libamber.a
 CLI_LIB := $(OUT)/libamber-cli.a
-HEADERS := $(wildcard $(LAYERS:%=%/*.h))
 
 # amber-vmm is linked statically: the dynamic linker would cost more than all
 # the rest of a start (docs/decisions/0002). TLS is never used: the symbols
@@ -71,7 +69,7 @@ $(OUT)/amber-vmm: $(OUT)/obj/control/vmm_main.o $(LIB)
 
 LIBS_VMM ?= $(LIBS_STATIC)
 
-$(OUT)/amber: $(OUT)/obj/control/cli_main.o $(CLI_LIB) $(LIB)
+$(OUT)/amber: $(OUT)/obj/control/cli/cli_main.o $(CLI_LIB) $(LIB)
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS_CLI)
 
 # --- documents from the tables, installation ---------------------------------

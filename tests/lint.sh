@@ -29,6 +29,14 @@ check_includes() {
 	done
 }
 
+# The command line knows the rest of control; amber-vmm doesn't know it.
+check_command_line() {
+	local where
+	where=$(files 'control/*.[ch]' ':!control/cli' |
+		xargs grep -nE '#include "control/cli/')
+	[ -z "$where" ] || complain "control includes control/cli:"$'\n'"$where"
+}
+
 check_licence() {
 	local f
 	for f in $(files '*.c' '*.h' '*.S' '*.sh' '*.py' '*.mk' '*.ld' Makefile); do
@@ -110,6 +118,7 @@ for layer in "${layers[@]}"; do
 done
 
 check_includes
+check_command_line
 check_licence
 check_calls
 check_length

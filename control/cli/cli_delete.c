@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `amber delete`. Worker threads, one VM each. Invariant: a directory is
+ * only removed by who holds its lock.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "control/cli/cli.h"
+#include "control/cli/cli_batch.h"
+#include "control/cli/cli_handlers.h"
+#include "control/cli/cli_life.h"
+#include "control/cli/cli_out.h"
+#include "control/cli/cli_status.h"
+#include "control/cli/cli_vm.h"
+
+#define STATUS_MS 2000
+#define STOP_MS	  10000 /* for the VM to be stopped */
+#define END_MS	  5000	/* for the process, after its VM was stopped */
+
+/* Has the VM a machine, or can't its process say? */
+static bool is_running(struct cli_vm *vm)
+{
+	json_t *s = cli_status(vm, STATUS_MS);
+	const char *state = cli_status_text(s, "state");
+	int known = vm_state_parse(state);
+	bool idle = known == VM_DEFINED || known == VM_STOPPED ||
+		    known == VM_SUSPENDED;
+
+	json_decref(s);
+	return vm->alive && !idle;
+}
+
+static int stop(const struct cli *cli, struct cli_vm *vm)
+{
+	struct cli_result ignored = { .name = vm->name };
+	int code;
+
+	buf_init(&ignored.out, CLI_RESULT_BYTES);
+	code = cli_life_post(cli, vm, VM_CMD_STOP, STOP_MS, &ignored);
+	buf_fini(&ignored.out);
+	json_decref(ignored.json);
+	return code;
+}
+
+/*
+ * Makes the process end and give the lock back: by its own will, by a
+ * signal (a policy may keep it alive beyond the stop), and with --force by
+ * the signal that nobody survives.
+ */
+static int end_process(const struct cli *cli, struct cli_vm *vm, struct err *e)
+{
+	static const int signals[] = { SIGTERM, SIGTERM, SIGKILL };
+	bool force = cli_has(cli, CLI_FORCE);
+	size_t i;
+	int r = 0;
+
+	if (is_running(vm)) {
+		if (!force)
+			return err_set(e, -EBUSY,
+				       "is running (amber shutdown %s, or "
+				       "amber delete --force %s)",
+				       vm->name, vm->name);
+		stop(cli, vm);
+	}
+	for (i = 0; i < 2u + force; i++) {
+		r = cli_vm_signal(vm, signals[i]);
+		if (r == -EPERM)
+			break;
+		if (cli_vm_await_end(vm, END_MS) == 0)
+			return 0;
+	}
+	return err_set(e, -EBUSY, "its process (pid %d) doesn't end%s",
+		       (int)vm->pid, r == -EPERM ? ": it is not yours" : "");
+}
+
+/* The run directory and a socket that a killed process left there. */
+static void remove_socket(const struct cli_vm *vm)
+{
+	char path[HOME_SOCKET_BYTES];
+	int len = snprintf(path, sizeof(path), "%s", vm->socket);
+
+	unlink(path);
+	while (len > 0 && path[len] != '/')
+		len--;
+	path[len > 0 ? len : 0] = 0;
+	rmdir(path);
+}
+
+static int remove_vm(const struct cli *cli, struct cli_vm *vm, struct err *e)
+{
+	int lock = vmdir_lock(vm->dir, vm->name, e);
+	int r;
+
+	if (lock < 0)
+		return lock;
+	remove_socket(vm);
+	r = home_remove_vm(&cli->home, vm->name, e);
+	close(lock);
+	return r;
+}
+
+static int delete (const struct cli *cli, void *ctx, struct cli_result *r)
+{
+	struct cli_vm vm;
+	int code;
+
+	(void)ctx;
+	code = cli_vm_open(&vm, &cli->home, r->name, &r->e);
+	if (!code && vm.alive)
+		code = end_process(cli, &vm, &r->e);
+	if (!code)
+		code = remove_vm(cli, &vm, &r->e);
+	cli_vm_close(&vm);
+	if (code)
+		return code;
+	if (cli_has(cli, CLI_JSON))
+		r->json =
+			json_pack("{s:s, s:b}", "name", r->name, "deleted", 1);
+	else
+		buf_printf(&r->out, "%s: deleted\n", r->name);
+	return 0;
+}
+
+int cli_delete_command(struct cli *cli)
+{
+	struct err e = ERR_NONE;
+
+	if (cli_life_check(cli, &e))
+		return cli_fail_usage(&e);
+	return cli_batch_command(cli, false, delete, NULL);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The option rows of `amber`; the configuration's own options are rows of
+ * config_table.c. Constant data; any thread. Invariant: one row per id.
+ */
+#include "control/cli/cli.h"
+
+#define SWITCH(opt, short_name, long_name, text) \
+	[opt] = { .id = opt,                     \
+		  .letter = short_name,          \
+		  .name = long_name,             \
+		  .help = text }
+#define VALUE(opt, short_name, long_name, takes, kind, text) \
+	[opt] = { .id = opt,                                 \
+		  .letter = short_name,                      \
+		  .name = long_name,                         \
+		  .value = takes,                            \
+		  .word = kind,                              \
+		  .help = text }
+
+/* clang-format off */
+static const struct cli_option rows[CLI_OPTION_COUNT] = {
+	SWITCH(CLI_HELP, 'h', "help", "Print the command's help"),
+	SWITCH(CLI_JSON, 0, "json", "Print JSON instead of text"),
+	SWITCH(CLI_ALL, 'a', "all", "All VMs that the command can apply to"),
+	[CLI_LABEL] = {
+		.id = CLI_LABEL, .letter = 'l', .name = "label",
+		.value = "KEY[=VALUE]", .repeats = true,
+		.help = "VMs that carry this label; all of them, if repeated",
+	},
+	VALUE(CLI_JOBS, 'j', "jobs", "N", CLI_WORD_NONE,
+	      "Work on up to N VMs at once (default: 8)"),
+	SWITCH(CLI_STOP_ON_ERROR, 0, "stop-on-error",
+	       "Begin no further VM after the first failure"),
+	VALUE(CLI_REASON, 'r', "reason", "TEXT", CLI_WORD_NONE,
+	      "Why; goes into the journal"),
+	VALUE(CLI_CONFIG_FILE, 0, "config", "FILE", CLI_WORD_FILE,
+	      "Start from a config.json; other options override it"),
+	SWITCH(CLI_DETACH, 'd', "detach",
+	       "Leave it running in the background; print its name"),
+	SWITCH(CLI_PAUSED, 0, "paused",
+	       "Leave it paused at its first instruction"),
+	SWITCH(CLI_ONCE, 0, "once",
+	       "One run without a terminal: console on stdout, status of the "
+	       "guest"),
+	VALUE(CLI_RUN_TIMEOUT, 0, "timeout", "SECONDS", CLI_WORD_NONE,
+	      "End the run after this time with status 124"),
+	VALUE(CLI_EXPECT, 0, "expect", "REGEX", CLI_WORD_NONE,
+	      "End the run with status 0 when the console shows this"),
+	SWITCH(CLI_RM, 0, "rm", "Delete the VM when it has ended"),
+	VALUE(CLI_RUNG_TIMEOUT, 0, "timeout", "SECONDS", CLI_WORD_NONE,
+	      "Deadline of each rung of the ladder (default: as configured)"),
+	SWITCH(CLI_FORCE_RUNG, 'f', "force",
+	       "Force it when the guest doesn't listen"),
+	SWITCH(CLI_EMERGENCY, 0, "emergency",
+	       "Stop the vCPUs now, without waiting for I/O in flight"),
+	SWITCH(CLI_FORCE, 'f', "force", "Stop it first if it runs"),
+	VALUE(CLI_FOR, 0, "for", "GOAL", CLI_WORD_GOAL,
+	      "ready, running, paused, stopped or crashed (default: ready)"),
+	VALUE(CLI_WAIT_TIMEOUT, 't', "timeout", "SECONDS", CLI_WORD_NONE,
+	      "Give up after this time with status 124"),
+	SWITCH(CLI_FOLLOW, 'f', "follow", "Go on as output arrives"),
+	SWITCH(CLI_BOOT, 0, "boot", "The boot log: what was loaded, and when"),
+	SWITCH(CLI_CRASH, 0, "crash", "The last crash report"),
+	VALUE(CLI_LINES, 'n', "lines", "N", CLI_WORD_NONE,
+	      "Only the last N lines"),
+	VALUE(CLI_SINCE, 0, "since", "SEQ", CLI_WORD_NONE,
+	      "Only what came after this sequence number"),
+	SWITCH(CLI_READONLY, 0, "read-only", "Watch; send no input"),
+	SWITCH(CLI_NO_HISTORY, 0, "no-history",
+	       "Only new output, not what is already there"),
+	SWITCH(CLI_QUIET, 'q', "quiet", "Only the names, one per line"),
+	VALUE(CLI_STATE, 's', "state", "STATE", CLI_WORD_STATE,
+	      "Only VMs in this state"),
+	VALUE(CLI_INTERVAL, 'i', "interval", "SECONDS", CLI_WORD_NONE,
+	      "Time between refreshes (default: 2)"),
+	VALUE(CLI_ROUNDS, 'n', "rounds", "N", CLI_WORD_NONE,
+	      "Refresh N times, then end"),
+};
+/* clang-format on */
+
+const struct cli_option *cli_option(enum cli_opt id)
+{
+	return &rows[id];
+}
