@@ -81,7 +81,8 @@ run_suite() {
 		run_script 900 python3 -B tests/rig/run_rig_tests.py --build "$OUT"
 		;;
 	fuzz)
-		run_script 600 bash tests/fuzz.sh "${FUZZ_SECONDS:-3}"
+		test=${FUZZ_SECONDS:-3}
+		run_script $((600 + 10 * test)) bash tests/fuzz.sh "$test"
 		;;
 	*)
 		echo "check.sh: no suite $1" >&2
