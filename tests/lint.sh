@@ -39,7 +39,8 @@ check_command_line() {
 
 check_licence() {
 	local f
-	for f in $(files '*.c' '*.h' '*.S' '*.sh' '*.py' '*.mk' '*.ld' Makefile); do
+	for f in $(files '*.c' '*.h' '*.S' '*.sh' '*.py' '*.mk' '*.ld' '*.md' \
+		Makefile .ci/run .gitignore .clang-format); do
 		head -n 3 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' ||
 			complain "$f: no SPDX line"
 	done
