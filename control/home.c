@@ -132,15 +132,15 @@ int home_create_vm(const struct home *h, const char *name, struct err *e)
 		return r;
 	}
 	dir = file_open_dir(vms, name, e);
-	close(vms);
-	if (dir < 0)
-		return dir;
-	if (mkdirat(dir, VMDIR_LOGS, 0700) < 0 && errno != EEXIST) {
+	if (dir >= 0 && mkdirat(dir, VMDIR_LOGS, 0700) < 0) {
 		r = err_sys(e, -errno, "%s/vms/%s/%s", h->base, name,
 			    VMDIR_LOGS);
 		close(dir);
-		return r;
+		dir = r;
 	}
+	if (dir < 0)
+		unlinkat(vms, name, AT_REMOVEDIR);
+	close(vms);
 	return dir;
 }
 

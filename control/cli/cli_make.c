@@ -195,10 +195,11 @@ void cli_unmake_vm(const struct cli *cli, const char *name)
 
 	if (dir < 0)
 		return;
+	/* On a full disk the lock is to be had, but not written to. */
 	lock = vmdir_lock(dir, name, NULL);
-	if (lock >= 0) {
+	if (lock != -EBUSY)
 		home_remove_vm(&cli->home, name, NULL);
+	if (lock >= 0)
 		close(lock);
-	}
 	close(dir);
 }

@@ -243,18 +243,27 @@ int cli_run_command(struct cli *cli)
 	return status;
 }
 
-int cli_create_command(struct cli *cli)
+static int create(const struct cli *cli, struct vm_config *c)
 {
 	struct err e = ERR_NONE;
+
+	if (cli_make_config(cli, c, &e))
+		return cli_fail("create", &e);
+	if (cli_make_vm(cli, c, &e)) {
+		cli_error(NULL, "create: %s", e.text);
+		return EXIT_CODE_FAILED;
+	}
+	print_made(cli, c->name, "defined");
+	return EXIT_CODE_OK;
+}
+
+int cli_create_command(struct cli *cli)
+{
 	struct vm_config c;
-	int r;
+	int status;
 
 	config_init(&c);
-	r = cli_make_config(cli, &c, &e);
-	if (!r)
-		r = cli_make_vm(cli, &c, &e);
-	if (!r)
-		print_made(cli, c.name, "defined");
+	status = create(cli, &c);
 	vm_config_fini(&c);
-	return r ? cli_fail("create", &e) : EXIT_CODE_OK;
+	return status;
 }

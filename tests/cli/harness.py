@@ -62,11 +62,12 @@ class Home:
                         AMBER_RUN=self.dir + "/run", TERM="xterm")
         self.children = []
 
-    def amber(self, *args, status=0, stdin=None, timeout=TIMEOUT, cwd=None):
+    def amber(self, *args, status=0, stdin=None, timeout=TIMEOUT, cwd=None,
+              preexec=None):
         done = subprocess.run([AMBER, *args], env=self.env, text=True,
                               input=stdin, capture_output=True, timeout=timeout,
                               stdin=subprocess.DEVNULL if stdin is None else None,
-                              cwd=cwd, errors="replace")
+                              cwd=cwd, errors="replace", preexec_fn=preexec)
         result = Result(done)
         if status is not None:
             equal(result.status, status, f"amber {' '.join(args)}: {result}")

@@ -2,6 +2,7 @@
 """`amber run`: the runner for scripts, policies, boot lists, signals."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -55,6 +56,17 @@ def a_named_run_stays_and_rm_removes_it(home):
     check("OK" in home.amber("log", "kept").out)
     home.amber("run", "--once", "--name", "gone", "--rm", guest("hello"))
     equal(home.amber("list", "-q").out, "kept\n")
+
+
+def a_vm_that_cannot_be_written_leaves_nothing_behind(home):
+    def no_byte_fits():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    for line in (["create"], ["run"], ["run", "--once"]):
+        result = home.amber(*line, "--name", "torn", guest("hello"),
+                            preexec=no_byte_fits, status=1)
+        check("config.json: can't write" in result.err, result)
+        equal(os.listdir(home.path()), [])
 
 
 def the_first_kernel_that_can_be_loaded_is_used(home):
