@@ -42,9 +42,9 @@ CLI_LIB := $(OUT)/libamber-cli.a
 MHD_A := $(firstword $(wildcard /usr/lib/*/libmicrohttpd.a /usr/lib/libmicrohttpd.a))
 NO_TLS = $(shell nm -u $(MHD_A) 2>/dev/null | sed -n \
 	's/^ *U \(gnutls_[a-z0-9_]*\)$$/-Wl,--defsym=\1=amber_no_tls/p' | sort -u)
-LIBS_STATIC = -static -Wl,-u,amber_no_tls -lmicrohttpd $(NO_TLS) -ljansson -lz -pthread
-LIBS_TEST = -lcheck -lsubunit -lmicrohttpd -ljansson -lz -lm -lrt -pthread -ldl
-LIBS_CLI = -ljansson -lz -pthread -ldl
+LIBS_STATIC = -static -Wl,-u,amber_no_tls -lmicrohttpd $(NO_TLS) -ljansson -lz -luring -pthread
+LIBS_TEST = -lcheck -lsubunit -lmicrohttpd -ljansson -lz -luring -lm -lrt -pthread -ldl
+LIBS_CLI = -ljansson -lz -luring -pthread -ldl
 
 .PHONY: all
 all: $(OUT)/amber-vmm $(OUT)/amber guests
@@ -110,7 +110,7 @@ unit: $(UNIT)
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 TSAN := -fsanitize=thread
-LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -pthread
+LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -luring -pthread
 
 .PHONY: asan-build tsan-build fuzz-build
 asan-build: guests
@@ -168,7 +168,8 @@ bench: $(OUT)/amber-vmm $(OUT)/amber guests $(OUT)/bench/bare \
 DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
 	libjansson-dev zlib1g-dev libcurl4-openssl-dev python3 busybox-static \
 	kmod zstd lz4 xz-utils clang libclang-rt-14-dev clang-format cppcheck \
-	shellcheck check libsubunit-dev acpica-tools qemu-system-x86 curl
+	shellcheck check libsubunit-dev acpica-tools qemu-system-x86 curl \
+	liburing-dev passt e2fsprogs fio
 
 .PHONY: deps
 deps:

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An open disk image, whatever its format. The interface that devices see
+ * and that every format implements (disk/raw.c; qcow2 follows). Opened by
+ * one thread, then attached to the queue of one thread, which alone submits.
+ */
+#ifndef AMBER_DISK_DISK_H
+#define AMBER_DISK_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "disk/io.h"
+#include "disk/ioq.h"
+
+#define DISK_SECTOR_BYTES 512
+
+enum disk_format { DISK_FORMAT_UNKNOWN, DISK_RAW, DISK_QCOW2 };
+
+enum disk_cache {
+	DISK_WRITEBACK,	   /* host's page cache; a flush makes it durable */
+	DISK_WRITETHROUGH, /* host's page cache; each write is durable */
+	DISK_DIRECT	   /* no page cache (O_DIRECT); a flush is needed */
+};
+
+struct disk_config {
+	const char *path;
+	/* DISK_FORMAT_UNKNOWN: raw, unless the file looks like another
+	 * format: then the open is refused and the text says what to add. */
+	enum disk_format format;
+	enum disk_cache cache;
+	bool read_only;
+};
+
+/* What a device tells the guest about it. Fixed while it is open. */
+struct disk_info {
+	uint64_t bytes; /* a multiple of DISK_SECTOR_BYTES */
+	enum disk_format format;
+	enum disk_cache cache;
+	bool read_only;
+	uint32_t logical_bytes;	 /* smallest unit of a request: 512 or 4096 */
+	uint32_t physical_bytes; /* writes of less may have to read first */
+	bool can_discard;
+	uint32_t discard_bytes; /* granularity */
+};
+
+enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO };
+
+/*
+ * One request. Embed it in its owner. Set by the submitter, unchanged until
+ * done(); iov and its memory are borrowed until then.
+ */
+struct disk_request {
+	enum disk_op op;
+	uint64_t offset, bytes; /* multiples of logical_bytes, inside */
+	const struct iovec *iov;
+	unsigned int iovs;
+	bool durable;	/* DISK_WRITE, DISK_ZERO: on stable storage when done */
+	bool may_unmap; /* DISK_ZERO: space may be given back */
+	/* Once, on the queue's thread, never from disk_submit(). */
+	void (*done)(struct disk_request *r, int error);
+
+	struct io io;	      /* the format's */
+	struct disk *disk;    /* the format's */
+	void *bounce;	      /* the format's, owned */
+	struct iovec bounced; /* the format's */
+	bool is_second;	      /* the format's: write done, sync follows */
+};
+
+struct disk;
+
+/*
+ * Opens and locks an image: a regular file or a block device; a symbolic
+ * link is followed (people name disks by links), anything else is refused.
+ * Errors name path and cause: -ENOENT, -EACCES, -EINVAL (kind, size, format),
+ * -EBUSY ("in use by process 123 (qemu-system-x86)"), -EROFS, -ENOTSUP (a
+ * format that isn't there yet).
+ */
+int disk_open(struct disk **out, const struct disk_config *config,
+	      struct err *e);
+/* Nothing may be in flight. Releases the locks. NULL is fine. */
+void disk_close(struct disk *d);
+
+const struct disk_info *disk_get_info(const struct disk *d);
+const char *disk_path(const struct disk *d);
+
+/* From now on requests run on q, and only its thread submits. */
+void disk_attach(struct disk *d, struct ioq *q);
+
+/*
+ * Begins r. A failed flush poisons the disk: nothing says what of the data
+ * written since the last good one is on the disk, so that each further
+ * write, zero and flush fails with -EIO until disk_verified().
+ */
+void disk_submit(struct disk *d, struct disk_request *r);
+
+/* The queue's thread. */
+bool disk_is_poisoned(const struct disk *d);
+/* A person has looked at the storage and takes what is there for good. */
+void disk_verified(struct disk *d);
+
+/* "raw", "qcow2"; "writeback"... -1 when there is no such name. */
+const char *disk_format_text(enum disk_format format);
+int disk_format_parse(const char *text);
+const char *disk_cache_text(enum disk_cache cache);
+int disk_cache_parse(const char *text);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One operation on an open file, as a value. Disks are made of these and
+ * nothing else: an engine (disk/ioq.h) executes them, and a test's engine
+ * may fail, shorten, delay or reorder them.
+ */
+#ifndef AMBER_DISK_IO_H
+#define AMBER_DISK_IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum io_op {
+	IO_READ,
+	IO_WRITE,
+	IO_SYNC,  /* data, and what is needed to read it back: fdatasync */
+	IO_PUNCH, /* gives the range back to the file system; reads as zeroes */
+	IO_ZERO,  /* the range reads as zeroes and stays allocated if it can */
+	IO_OP_COUNT
+};
+
+/*
+ * Embed it in its owner. Everything but the engine's part is set by the
+ * submitter and unchanged until done() is called; iov and the memory it
+ * names are borrowed until then.
+ */
+struct io {
+	enum io_op op;
+	int fd; /* borrowed */
+	uint64_t offset, bytes;
+	const struct iovec *iov; /* IO_READ, IO_WRITE: together bytes long */
+	unsigned int iovs;
+	bool durable; /* IO_WRITE: on stable storage when it is done */
+
+	/*
+	 * Called once, on the queue's thread, from ioq_run() and never from
+	 * ioq_submit(). error is 0 or a negative errno. All bytes were
+	 * transferred or it is an error: a read beyond the end of the file
+	 * gives zeroes, a write that makes no progress gives -EIO.
+	 */
+	void (*done)(struct io *io, int error);
+
+	/* the engine's */
+	uint64_t moved; /* bytes transferred so far */
+	int result;
+	struct io *next;
+};
+
+#endif
