@@ -39,17 +39,26 @@ struct device_ops {
 	void (*reset)(struct device *d);
 
 	/*
-	 * Pause: drain or record what is in flight, so that st and guest
-	 * memory agree; then resume. NULL when there is nothing to do.
-	 * Loop thread; vCPUs are parked.
+	 * Pause: nothing new is begun; what is in flight is drained or
+	 * recorded, so that st, guest memory and disk agree. Returns true
+	 * when that is so already; else quiet(ctx) follows, once, on any
+	 * thread, perhaps with the device's lock held. resume lets it go on,
+	 * also while it is not quiet yet (quiet may still be on its way
+	 * then). NULL when there is nothing to do. Loop thread; vCPUs are
+	 * parked.
 	 */
-	void (*quiesce)(struct device *d);
+	bool (*quiesce)(struct device *d, void (*quiet)(void *ctx), void *ctx);
 	void (*resume)(struct device *d);
 
 	/* Saves or loads st. vCPUs are parked, the device is quiet. */
 	void (*sync)(struct device *d, struct state_io *io);
 	/* Is a loaded st one that this device could have reached? */
 	int (*validate)(const struct device *d, struct err *e);
+	/*
+	 * Every section was loaded and validated: makes what is not saved
+	 * (rings, requests). Errors: guest memory contradicts st. May be NULL.
+	 */
+	int (*restored)(struct device *d, struct err *e);
 	/* One or more lines "key=value" for people. Any thread. */
 	void (*describe)(struct device *d, struct buf *out);
 };

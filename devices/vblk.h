@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The block device (VIRTIO 1.2, 5.2) over an open disk. It has a thread of
+ * its own with a queue of file operations, so that slow storage stops
+ * neither the control socket nor another disk. When the host fails, policy
+ * decides: the VM pauses with the request held, or is stopped, or the guest
+ * is told.
+ */
+#ifndef AMBER_DEVICES_VBLK_H
+#define AMBER_DEVICES_VBLK_H
+
+#include "base/err.h"
+#include "devices/virtio.h"
+#include "disk/disk.h"
+
+#define VBLK_SERIAL_MAX 20 /* bytes of the id (5.2.6) */
+#define VBLK_QUEUES_MAX 8
+#define VBLK_HISTOGRAM	24 /* bucket n: below 2^n microseconds */
+
+struct vblk;
+
+enum vblk_on_error { VBLK_PAUSE, VBLK_REPORT, VBLK_STOP };
+
+struct vblk_config {
+	struct virtio_config virtio; /* id, mem, irq, events */
+	struct disk *disk;	     /* owned from a successful create on */
+	char serial[VBLK_SERIAL_MAX + 1];
+	unsigned int queues; /* 1..VBLK_QUEUES_MAX */
+	enum vblk_on_error on_error;
+	uint64_t bytes_per_s, ops_per_s; /* 0: no limit */
+	enum ioq_engine engine;
+	const struct file_ops *file_ops; /* for tests; NULL: the real ones */
+};
+
+/* Errors: -ENOMEM, -EMFILE, of ioq_open(). The thread does not run yet. */
+int vblk_create(struct vblk **out, const struct vblk_config *cfg,
+		struct err *e);
+int vblk_start(struct vblk *b, struct err *e);
+/*
+ * Ends the thread when nothing is in flight any more (storage that hangs
+ * holds it up), closes the disk. NULL is fine.
+ */
+void vblk_destroy(struct vblk *b);
+struct virtio *vblk_virtio(struct vblk *b);
+
+/* Takes effect at once, also for what waits. 0: no limit. Any thread. */
+void vblk_set_limits(struct vblk *b, uint64_t bytes_per_s, uint64_t ops_per_s);
+
+/*
+ * Requests that a host's failure left behind are tried again when the device
+ * is resumed; not while a failed flush left the disk in doubt: accept says
+ * that a person has looked at it. Loop thread; the VM is paused.
+ * Errors: -EIO with the reason.
+ */
+int vblk_may_resume(struct vblk *b, bool accept, struct err *e);
+
+enum vblk_kind { VBLK_READ, VBLK_WRITE, VBLK_FLUSH, VBLK_DISCARD, VBLK_KINDS };
+
+struct vblk_stats {
+	uint64_t ops[VBLK_KINDS]; /* done, also in vain */
+	uint64_t bytes[VBLK_KINDS];
+	uint64_t errors;   /* the host's */
+	uint64_t rejected; /* the guest's */
+	uint64_t latency[VBLK_KINDS][VBLK_HISTOGRAM];
+	uint64_t in_flight;
+	uint64_t oldest_ns; /* CLOCK_MONOTONIC when the oldest began; 0: none */
+	uint64_t held;	    /* wait for a resume */
+	bool is_poisoned;
+	uint64_t bytes_per_s, ops_per_s; /* limits */
+	const char *engine;		 /* static */
+};
+
+/* At once, whatever the storage does. Any thread. */
+void vblk_get_stats(struct vblk *b, struct vblk_stats *out);
+const struct disk_info *vblk_disk_info(const struct vblk *b);
+const char *vblk_disk_path(const struct vblk *b);
+
+#endif
