@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "control/config_record.h"
 #include "control/config_table.h"
 #include "control/config_value.h"
 #include "control/home.h"
@@ -30,7 +31,7 @@ static const struct {
 
 #define ROLE_COUNT (sizeof(roles) / sizeof(roles[0]))
 
-/* --- reading ------------------------------------------------------------ */
+/* --- reading --------------------------------------------------------- */
 
 /* One value of one key, with what errors need to name it. */
 struct item {
@@ -60,7 +61,7 @@ static int read_number(const struct item *it)
 	uint64_t value;
 	int r;
 
-	if (it->row->type == CONFIG_BYTES && json_is_string(it->value)) {
+	if (it->row->type != CONFIG_NUMBER && json_is_string(it->value)) {
 		r = config_parse_bytes(json_string_value(it->value), &value,
 				       it->e);
 		if (r) {
@@ -77,6 +78,14 @@ static int read_number(const struct item *it)
 	return config_value_number(it->c, it->row, it->who,
 				   (uint64_t)json_integer_value(it->value),
 				   it->e);
+}
+
+static int read_bool(const struct item *it)
+{
+	if (!json_is_boolean(it->value))
+		return not_a(it, "true or false");
+	return config_value_bool(it->c, it->row, it->who,
+				 json_is_true(it->value) ? "on" : "off", it->e);
 }
 
 static int read_list(const struct item *it,
@@ -200,7 +209,13 @@ static int read_value(const struct item *it)
 	switch (it->row->type) {
 	case CONFIG_NUMBER:
 	case CONFIG_BYTES:
+	case CONFIG_RATE:
 		return read_number(it);
+	case CONFIG_BOOL:
+		return read_bool(it);
+	case CONFIG_RECORDS:
+		return config_record_json(it->c, it->row, it->who, it->value,
+					  it->e);
 	case CONFIG_KERNELS:
 		return read_list(it, config_add_kernel);
 	case CONFIG_FEATURES:
@@ -251,7 +266,7 @@ int config_from_json(struct vm_config *c, const char *text, size_t len,
 	return r;
 }
 
-/* --- printing ----------------------------------------------------------- */
+/* --- printing -------------------------------------------------------- */
 
 static void print_kernels(struct json_out *j, const struct vm_config *c)
 {
@@ -356,6 +371,18 @@ static void print_row(struct json_out *j, const struct config_row *row,
 	case CONFIG_BYTES:
 		memcpy(&wide, at, sizeof(wide));
 		jout_uint(j, row->key, wide);
+		break;
+	case CONFIG_RATE:
+		memcpy(&wide, at, sizeof(wide));
+		if (wide)
+			jout_uint(j, row->key, wide);
+		break;
+	case CONFIG_BOOL:
+		if (*(const bool *)at)
+			jout_bool(j, row->key, true);
+		break;
+	case CONFIG_RECORDS:
+		config_record_print(j, row, c);
 		break;
 	case CONFIG_POLICY:
 		memcpy(&policy, at, sizeof(policy));

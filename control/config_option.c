@@ -9,12 +9,12 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "control/config_record.h"
 #include "control/config_table.h"
 #include "control/config_value.h"
 #include "control/text.h"
 
-/* path, or working directory/path when it is relative. */
-static int make_absolute(const char *who, const char *path, char *out,
+int config_absolute_path(const char *who, const char *path, char *out,
 			 size_t size, struct err *e)
 {
 	char here[PATH_MAX] = "";
@@ -34,7 +34,7 @@ static int set_path(struct vm_config *c, const struct config_row *row,
 		    const char *who, const char *text, struct err *e)
 {
 	char path[PATH_MAX];
-	int r = make_absolute(who, text, path, sizeof(path), e);
+	int r = config_absolute_path(who, text, path, sizeof(path), e);
 
 	if (r)
 		return r;
@@ -49,7 +49,7 @@ static int set_number(struct vm_config *c, const struct config_row *row,
 	uint64_t value;
 	int r;
 
-	if (row->type == CONFIG_BYTES) {
+	if (row->type != CONFIG_NUMBER) {
 		r = config_parse_bytes(text, &value, e);
 		if (r) {
 			err_prefix(e, "%s", who);
@@ -116,11 +116,16 @@ int config_set(struct vm_config *c, const struct config_row *row,
 		return set_path(c, row, who, text, e);
 	case CONFIG_NUMBER:
 	case CONFIG_BYTES:
+	case CONFIG_RATE:
 		return set_number(c, row, who, text, e);
 	case CONFIG_FEATURES:
 		return add_features(c, who, text, e);
 	case CONFIG_LABELS:
 		return add_label(c, who, text, e);
+	case CONFIG_BOOL:
+		return config_value_bool(c, row, who, text, e);
+	case CONFIG_RECORDS:
+		return config_record_option(c, row, who, text, e);
 	case CONFIG_ACCESS:
 		return err_set(e, -EINVAL, "%s is set in config.json only",
 			       row->key);

@@ -24,11 +24,16 @@ enum config_type {
 	CONFIG_REGEX,	 /* char *, at most max bytes */
 	CONFIG_NUMBER,	 /* uint32_t, min..max */
 	CONFIG_BYTES,	 /* uint64_t, min..max, a multiple of 4096 */
+	CONFIG_RATE,	 /* uint64_t per second, min..max */
 	CONFIG_POLICY,	 /* enum vm_policy */
 	CONFIG_FEATURES, /* the names of CPU features */
 	CONFIG_LABELS,
-	CONFIG_ACCESS /* grants; only in config.json */
+	CONFIG_BOOL,	/* bool; the option takes on or off */
+	CONFIG_RECORDS, /* a list of objects: control/config_record.h */
+	CONFIG_ACCESS	/* grants; only in config.json */
 };
+
+struct config_record;
 
 struct config_row {
 	const char *key;      /* in config.json: "cpu_disable" */
@@ -40,6 +45,7 @@ struct config_row {
 	bool repeats;	   /* the option may be given more than once */
 	const char *unset; /* the default, for people; "" when there is none */
 	const char *help;  /* one line, no full stop */
+	const struct config_record *record; /* CONFIG_RECORDS, else NULL */
 };
 
 const struct config_row *config_rows(size_t *count);

@@ -74,7 +74,7 @@ static int check_text(const char *who, const char *text, size_t max,
 	return 0;
 }
 
-static int check_path(const char *who, const char *path, struct err *e)
+int config_path_check(const char *who, const char *path, struct err *e)
 {
 	if (!*path)
 		return err_set(e, -EINVAL, "%s: the path is empty", who);
@@ -137,7 +137,7 @@ int config_value_text(struct vm_config *c, const struct config_row *row,
 	case CONFIG_POLICY:
 		return set_policy(to, who, text, e);
 	case CONFIG_PATH:
-		r = check_path(who, text, e);
+		r = config_path_check(who, text, e);
 		return r ? r : replace(to, who, text, e);
 	case CONFIG_TEXT:
 	case CONFIG_REGEX:
@@ -150,12 +150,24 @@ int config_value_text(struct vm_config *c, const struct config_row *row,
 	}
 }
 
+int config_value_bool(struct vm_config *c, const struct config_row *row,
+		      const char *who, const char *text, struct err *e)
+{
+	bool on = strcmp(text, "on") == 0;
+
+	if (!on && strcmp(text, "off") != 0)
+		return err_set(e, -EINVAL, "%s: '%.32s' is not on or off", who,
+			       text);
+	memcpy(member(c, row), &on, sizeof(on));
+	return 0;
+}
+
 int config_value_number(struct vm_config *c, const struct config_row *row,
 			const char *who, uint64_t value, struct err *e)
 {
 	char least[32], most[32];
 	uint32_t narrow = (uint32_t)value;
-	bool is_bytes = row->type == CONFIG_BYTES;
+	bool is_bytes = row->type == CONFIG_BYTES || row->type == CONFIG_RATE;
 
 	if (!is_bytes && row->type != CONFIG_NUMBER)
 		return err_set(e, -EINVAL, "%s: takes no number", who);
@@ -165,7 +177,7 @@ int config_value_number(struct vm_config *c, const struct config_row *row,
 			(unsigned long long)value,
 			config_bytes_text(row->min, least, sizeof(least)),
 			config_bytes_text(row->max, most, sizeof(most)));
-	if (is_bytes && value % PAGE_BYTES)
+	if (row->type == CONFIG_BYTES && value % PAGE_BYTES)
 		return err_set(e, -EINVAL, "%s: %llu is no multiple of %d", who,
 			       (unsigned long long)value, PAGE_BYTES);
 	if (is_bytes)
@@ -178,7 +190,7 @@ int config_value_number(struct vm_config *c, const struct config_row *row,
 int config_add_kernel(struct vm_config *c, const char *who, const char *path,
 		      struct err *e)
 {
-	int r = check_path(who, path, e);
+	int r = config_path_check(who, path, e);
 
 	if (r)
 		return r;

@@ -16,6 +16,16 @@ int config_value_text(struct vm_config *c, const struct config_row *row,
 /* Number, bytes. */
 int config_value_number(struct vm_config *c, const struct config_row *row,
 			const char *who, uint64_t value, struct err *e);
+/* on, off */
+int config_value_bool(struct vm_config *c, const struct config_row *row,
+		      const char *who, const char *text, struct err *e);
+
+/* A path that may stand in a configuration: absolute, printable, short. */
+int config_path_check(const char *who, const char *path, struct err *e);
+/* path, or working directory/path when it is relative. */
+int config_absolute_path(const char *who, const char *path, char *out,
+			 size_t size, struct err *e);
+
 /* One more entry of a list. path is absolute. */
 int config_add_kernel(struct vm_config *c, const char *who, const char *path,
 		      struct err *e);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/config_record.h"
 #include "control/config_table.h"
 #include "control/json_out.h"
 #include "control/problem.h"
@@ -310,9 +311,13 @@ static const char *config_type(const struct config_row *row)
 	switch (row->type) {
 	case CONFIG_NUMBER:
 	case CONFIG_BYTES:
+	case CONFIG_RATE:
 		return "integer";
+	case CONFIG_BOOL:
+		return "boolean";
 	case CONFIG_KERNELS:
 	case CONFIG_FEATURES:
+	case CONFIG_RECORDS:
 		return "array";
 	case CONFIG_LABELS:
 	case CONFIG_ACCESS:
@@ -320,6 +325,54 @@ static const char *config_type(const struct config_row *row)
 	default:
 		return "string";
 	}
+}
+
+static const char *field_type(const struct config_field *f)
+{
+	switch (f->type) {
+	case FIELD_BOOL:
+		return "boolean";
+	case FIELD_NUMBER:
+	case FIELD_BYTES:
+		return "integer";
+	default:
+		return "string";
+	}
+}
+
+static void print_field(struct json_out *j, const struct config_field *f)
+{
+	size_t i;
+
+	jout_open(j, f->key, '{');
+	jout_text(j, "type", field_type(f));
+	jout_text(j, "description", f->help);
+	if (f->type == FIELD_NUMBER || f->type == FIELD_BYTES) {
+		jout_uint(j, "minimum", f->min);
+		jout_uint(j, "maximum", f->max);
+	}
+	if (f->names) {
+		jout_open(j, "enum", '[');
+		for (i = 0; f->names[i]; i++)
+			if (*f->names[i])
+				jout_text(j, NULL, f->names[i]);
+		jout_close(j, ']');
+	}
+	jout_close(j, '}');
+}
+
+static void print_record(struct json_out *j, const struct config_record *rec)
+{
+	size_t i;
+
+	jout_open(j, "items", '{');
+	jout_text(j, "type", "object");
+	jout_bool(j, "additionalProperties", false);
+	jout_open(j, "properties", '{');
+	for (i = 0; i < rec->field_count; i++)
+		print_field(j, &rec->fields[i]);
+	jout_close(j, '}');
+	jout_close(j, '}');
 }
 
 static void print_config_key(struct json_out *j, const struct config_row *row)
@@ -332,6 +385,8 @@ static void print_config_key(struct json_out *j, const struct config_row *row)
 	if (strcmp(type, "integer") == 0) {
 		jout_uint(j, "minimum", row->min);
 		jout_uint(j, "maximum", row->max);
+	} else if (row->record) {
+		print_record(j, row->record);
 	} else if (strcmp(type, "array") == 0) {
 		print_member(j, "items", "string");
 	}

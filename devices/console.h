@@ -51,7 +51,7 @@ int console_create(struct console **out, const struct console_config *cfg,
 /* No thread may be inside and no device attached any more. NULL is fine. */
 void console_destroy(struct console *c);
 
-/* --- the device's side: vCPU threads ---------------------------------- */
+/* --- the device's side: vCPU threads --------------------------------- */
 
 /* Appends guest output. Never blocks on a reader, never fails. */
 void console_output(struct console *c, const void *bytes, size_t len);
@@ -68,7 +68,7 @@ size_t console_take_input(struct console *c, void *to, size_t len);
 void console_set_device(struct console *c, void (*input_ready)(void *ctx),
 			void *ctx);
 
-/* --- the outside: loop thread ----------------------------------------- */
+/* --- the outside: loop thread ---------------------------------------- */
 
 /*
  * Copies up to len bytes of output from *cursor on; *cursor moves behind

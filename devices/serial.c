@@ -458,7 +458,7 @@ int serial_create(struct serial **out, const struct serial_config *cfg,
 	lock_init(&s->host.lock);
 	s->host.level_known = true; /* a new line is low */
 	power_on(&s->st);
-	console_set_device(cfg->console, on_input, s);
+	serial_take_console(s);
 	*out = s;
 	return 0;
 }
@@ -470,6 +470,11 @@ void serial_destroy(struct serial *s)
 	console_set_device(s->cfg.console, NULL, NULL);
 	lock_fini(&s->host.lock);
 	free(s);
+}
+
+void serial_take_console(struct serial *s)
+{
+	console_set_device(s->cfg.console, on_input, s);
 }
 
 struct device *serial_device(struct serial *s)

@@ -34,4 +34,7 @@ void serial_destroy(struct serial *s);
 
 struct device *serial_device(struct serial *s);
 
+/* Takes the console's input (again): another device had it. Any thread. */
+void serial_take_console(struct serial *s);
+
 #endif

@@ -121,8 +121,7 @@ static void vblk_resumed(struct virtio *v)
 	vblk_wake(b);
 }
 
-/* --- state -------------------------------------------------------------------
- */
+/* --- state ----------------------------------------------------------- */
 
 static void sync_held(struct vblk *b, struct state_io *io)
 {
@@ -259,8 +258,7 @@ static const struct device_ops device_ops = {
 	VIRTIO_DEVICE_OPS,
 };
 
-/* --- life
- * ----------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------ */
 
 static uint64_t features(const struct vblk_config *cfg)
 {

@@ -125,8 +125,7 @@ static inline void vblk_list_add(struct vblk_list *l, struct vblk_request *r)
 	l->tail = &r->next;
 }
 
-/* --- vblk_request.c: from a chain to disk requests -------------------------
- */
+/* --- vblk_request.c: from a chain to disk requests ------------------- */
 
 /*
  * Reads the header and checks everything; r->chain is filled. Returns 1: to
@@ -140,8 +139,7 @@ bool vblk_request_next(struct vblk_request *r);
 void vblk_request_describe(const struct vblk_request *r, char *text,
 			   size_t bytes);
 
-/* --- vblk_thread.c ----------------------------------------------------------
- */
+/* --- vblk_thread.c --------------------------------------------------- */
 void *vblk_main(void *arg);
 void vblk_wake(struct vblk *b);
 int vblk_watch(struct vblk *b, struct err *e);

@@ -13,6 +13,8 @@
 #define HEADER_BYTES 16
 #define RANGE_BYTES  16
 #define FLAG_UNMAP   1u
+#define TRANSFER_MAX (64u << 20) /* bytes of one request */
+#define TRANSFER_MAX (64u << 20) /* bytes of one request */
 
 static const char *const kind_names[VBLK_KINDS] = { "read", "write", "flush",
 						    "discard" };
@@ -94,8 +96,8 @@ static int parse_transfer(struct vblk_request *r, uint64_t sector, bool is_read)
 	} else {
 		r->bytes = c->read_bytes - HEADER_BYTES;
 	}
-	if (!r->bytes || r->bytes > UINT32_MAX || !fits(b, sector, r->bytes) ||
-	    (!is_read && is_read_only(b)))
+	if (!r->bytes || r->bytes > TRANSFER_MAX ||
+	    !fits(b, sector, r->bytes) || (!is_read && is_read_only(b)))
 		return reject(r, VBLK_S_IOERR);
 	r->disk.op = is_read ? DISK_READ : DISK_WRITE;
 	r->disk.offset = sector * DISK_SECTOR_BYTES;

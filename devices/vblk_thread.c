@@ -17,8 +17,7 @@
 
 #define ROUND 64 /* chains of one queue, then others get their turn */
 
-/* --- lists -----------------------------------------------------------------
- */
+/* --- lists ----------------------------------------------------------- */
 
 static struct vblk_request *get_free(struct vblk *b)
 {
@@ -71,8 +70,7 @@ static void leave_flight(struct vblk *b, struct vblk_request *r)
 	publish_flight(b);
 }
 
-/* --- beginning ---------------------------------------------------------------
- */
+/* --- beginning ------------------------------------------------------- */
 
 static void on_disk_done(struct disk_request *d, int error)
 {
@@ -219,8 +217,7 @@ static void on_kick(struct ioq_event *event)
 	take(kick->vblk, kick->queue);
 }
 
-/* --- answering
- * ---------------------------------------------------------------- */
+/* --- answering ------------------------------------------------------- */
 
 static unsigned int latency_bucket(uint64_t ns)
 {
@@ -316,8 +313,7 @@ static void answer_all(struct vblk *b)
 	atomic_store(&b->counters.is_poisoned, disk_is_poisoned(b->cfg.disk));
 }
 
-/* --- the thread
- * ----------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------ */
 
 /* The device was resumed: the very requests are tried again. */
 static void retry_held(struct vblk *b)

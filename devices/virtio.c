@@ -56,8 +56,7 @@ void virtio_fini(struct virtio *v)
 	lock_fini(&v->lock);
 }
 
-/* --- interrupts and kicks ---------------------------------------------------
- */
+/* --- interrupts and kicks -------------------------------------------- */
 
 static void interrupt(struct virtio *v, uint32_t bit)
 {
@@ -98,8 +97,7 @@ static void kick_all(struct virtio *v)
 			virtio_kick(v, q);
 }
 
-/* --- work
- * --------------------------------------------------------------------- */
+/* --- work ------------------------------------------------------------ */
 
 bool virtio_may_work(struct virtio *v, unsigned int q)
 {
@@ -161,8 +159,7 @@ void virtio_end(struct virtio *v)
 		quiet(v->host.quiet_ctx);
 }
 
-/* --- life
- * ---------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------ */
 
 static void wait_until_idle(struct virtio *v) LOCK_NEEDS(v->lock)
 {
@@ -250,8 +247,7 @@ void virtio_resume(struct device *d)
 	lock_release(&v->lock);
 }
 
-/* --- state
- * --------------------------------------------------------------------- */
+/* --- state ----------------------------------------------------------- */
 
 static void sync_common(struct virtio_state *st, struct state_io *io)
 {

@@ -154,8 +154,7 @@ void virtio_describe(struct device *d, struct buf *out);
 	.sync = virtio_sync, .validate = virtio_validate,                  \
 	.restored = virtio_restored, .describe = virtio_describe
 
-/* --- for the device types; with v->lock held ---------------------------------
- */
+/* --- for the device types; with v->lock held ------------------------- */
 
 /* May queue q be worked on now: driver ready, not broken, not quiet? */
 bool virtio_may_work(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock);

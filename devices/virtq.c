@@ -139,7 +139,7 @@ int virtq_start(struct virtq *q, const struct gmem *mem, bool has_indirect,
 	return 0;
 }
 
-/* --- chains --------------------------------------------------------------- */
+/* --- chains ---------------------------------------------------------- */
 
 static int add_piece(const struct virtq *q, struct virtq_chain *c,
 		     const struct desc *d, struct err *e)
@@ -334,7 +334,7 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t written)
 	set_busy(q, head, false);
 }
 
-/* --- when to tell each other (2.7.7, 2.7.10) ------------------------------ */
+/* --- when to tell each other (2.7.7, 2.7.10) ------------------------- */
 
 bool virtq_wants_irq(struct virtq *q)
 {
@@ -371,7 +371,7 @@ void virtq_disable_kicks(struct virtq *q)
 		store16(q->host.used + RING_FLAGS, USED_NO_NOTIFY);
 }
 
-/* --- state ---------------------------------------------------------------- */
+/* --- state ----------------------------------------------------------- */
 
 void virtq_sync(struct virtq_state *st, struct state_io *io)
 {
@@ -399,8 +399,7 @@ int virtq_validate(const struct virtq_state *st, uint16_t max, struct err *e)
 	return 0;
 }
 
-/* --- bytes of a chain ------------------------------------------------------
- */
+/* --- bytes of a chain ------------------------------------------------ */
 
 static uint64_t copy(const struct iovec *iov, unsigned int count,
 		     uint64_t offset, void *flat, uint64_t len, bool to_guest)

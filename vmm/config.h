@@ -11,6 +11,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "devices/device_event.h"
+#include "devices/vblk.h"
+#include "devices/vconsole.h"
+#include "disk/disk.h"
+
 #define VM_NAME_MAX	    63	/* characters of a VM's name */
 #define VM_UUID_BYTES	    37	/* with the NUL */
 #define VM_KERNELS_MAX	    8	/* entries of the boot list */
@@ -53,7 +58,53 @@ struct vm_label {
 	char value[VM_LABEL_MAX + 1];
 };
 
+/* A disk: --disk PATH,... */
+struct vm_disk {
+	char id[DEVICE_ID_MAX + 1]; /* "disk0": by its place when not given */
+	char *path;
+	uint32_t format;   /* enum disk_format */
+	uint32_t cache;	   /* enum disk_cache */
+	uint32_t on_error; /* enum vblk_on_error */
+	uint32_t engine;   /* enum ioq_engine */
+	bool read_only;
+	char serial[VBLK_SERIAL_MAX + 1];
+	uint32_t queues;
+	uint64_t bps, iops; /* limits per second; 0: none */
+};
+
+#define VM_DISKS_MAX 8
+
+enum vm_net_kind { VM_NET_USER, VM_NET_TAP, VM_NET_HUB };
+
+/* A network card: --net user, --net tap=NAME, --net hub=NAME */
+struct vm_net {
+	char id[DEVICE_ID_MAX + 1];   /* "net0" */
+	uint32_t kind;		      /* enum vm_net_kind */
+	char name[DEVICE_ID_MAX + 1]; /* of the interface or hub, or "" */
+	char mac[18];		      /* "": made from the UUID */
+	uint32_t queues;	      /* pairs */
+	bool is_down;		      /* at the start */
+	uint64_t bps, pps;	      /* limits per second; 0: none */
+};
+
+#define VM_NETS_MAX 4
+
+/* A named port of the virtio console: --port NAME */
+struct vm_port {
+	char name[VPORT_NAME_MAX + 1];
+};
+
+#define VM_PORTS_MAX	 6 /* besides the agent's */
+#define VM_AGENT_PORT	 "org.qemu.guest_agent.0"
+#define VM_VSOCK_CID_MIN 3
+
 struct vm_config {
+	/*
+	 * Where sockets of the VM are made, and hubs; not part of what a
+	 * person asked for: set by whoever runs the VM. "": nowhere.
+	 */
+	char run_dir[108], hub_dir[108];
+
 	char name[VM_NAME_MAX + 1];
 	char uuid[VM_UUID_BYTES];
 
@@ -73,6 +124,19 @@ struct vm_config {
 	char *ready;		  /* extended regex on the console, or NULL */
 	uint32_t ready_timeout_s; /* 0: no watch */
 	uint32_t shutdown_timeout_s; /* of each rung of the ladder */
+
+	struct vm_disk disk[VM_DISKS_MAX];
+	unsigned int disks;
+	struct vm_net net[VM_NETS_MAX];
+	unsigned int nets;
+	struct vm_port port[VM_PORTS_MAX];
+	unsigned int ports;
+	bool agent;	     /* a port for the guest agent */
+	bool virtio_console; /* a virtio console beside the serial line */
+	bool balloon;
+	uint32_t vsock_cid; /* 0: no vsock */
+	bool rng;	    /* an entropy device */
+	uint64_t rng_bps;   /* its limit; 0: none */
 
 	struct vm_label label[VM_LABELS_MAX];
 	unsigned int labels;

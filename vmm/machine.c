@@ -80,7 +80,8 @@ static int load_kernel(struct machine *m, struct boot_result *boot,
 		       struct buf *report, struct err *e)
 {
 	const struct vm_config *c = m->cfg.vm;
-	struct acpi_config ac = { .cpus = c->cpus };
+	struct acpi_config ac = { .cpus = c->cpus,
+				  .virtio_slots = machine_virtio_slots(c) };
 	struct acpi_result acpi;
 	struct boot_list list = {
 		.kernels = (const char *const *)c->kernel,
@@ -143,9 +144,14 @@ static int build(struct machine *m, struct buf *report, struct err *e)
 	phase(&clock, "load");
 	r = machine_add_devices(m, e);
 	if (!r)
+		r = machine_add_virtio(m, e);
+	phase(&clock, "devices");
+	if (!r)
 		r = machine_add_vcpus(m, e);
 	if (!r)
 		r = set_boot_cpu(m, &boot, e);
+	if (!r)
+		r = machine_start_virtio(m, e);
 	if (!r)
 		r = machine_start_threads(m, e);
 	phase(&clock, "cpus");
@@ -178,6 +184,7 @@ void machine_destroy(struct machine *m)
 	if (!m)
 		return;
 	machine_remove_vcpus(m);
+	machine_remove_virtio(m);
 	machine_remove_devices(m);
 	if (m->vm_fd >= 0)
 		close(m->vm_fd);
@@ -188,6 +195,45 @@ void machine_destroy(struct machine *m)
 	free(m);
 }
 
+static void on_quiet(void *ctx)
+{
+	struct machine *m = ctx;
+
+	if (atomic_fetch_sub(&m->unquiet, 1) == 1)
+		m->cfg.ops.all_parked(m->cfg.ops.ctx);
+}
+
+bool machine_quiesce(struct machine *m)
+{
+	unsigned int i;
+
+	if (m->is_quiescing)
+		return atomic_load(&m->unquiet) == 0;
+	m->is_quiescing = true;
+	/* One more, so that nobody is told before all were asked. */
+	atomic_store(&m->unquiet, 1 + m->dev.count);
+	for (i = 0; i < m->dev.count; i++) {
+		struct device *d = m->dev.all[i];
+
+		if (!d->ops->quiesce || d->ops->quiesce(d, on_quiet, m))
+			atomic_fetch_sub(&m->unquiet, 1);
+	}
+	return atomic_fetch_sub(&m->unquiet, 1) == 1;
+}
+
+static void wake_devices(struct machine *m)
+{
+	unsigned int i;
+
+	m->is_quiescing = false;
+	for (i = 0; i < m->dev.count; i++) {
+		struct device *d = m->dev.all[i];
+
+		if (d->ops->resume)
+			d->ops->resume(d);
+	}
+}
+
 void machine_run(struct machine *m)
 {
 	uint32_t i;
@@ -195,6 +241,7 @@ void machine_run(struct machine *m)
 	lock_take(&m->lock);
 	m->ended = false;
 	lock_release(&m->lock);
+	wake_devices(m);
 	atomic_store(&m->running, m->vcpus);
 	for (i = 0; i < m->vcpus; i++)
 		vcpu_set(&m->vcpu[i], VCPU_RUN);
@@ -236,7 +283,10 @@ void machine_take_report(struct machine *m, struct machine_report *out)
 {
 	lock_take(&m->lock);
 	*out = m->report;
-	m->report = (struct machine_report){ .has_end = false };
+	m->report.has_end = m->report.has_crash_loaded = false;
+	m->report.has_milestone = false;
+	m->report.devices = m->report.devices_lost = 0;
+	m->report.has_io_error = m->report.has_io_stop = false;
 	lock_release(&m->lock);
 }
 

@@ -91,6 +91,16 @@ int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e)
 	return 0;
 }
 
+void ram_discard(const struct ram *ram, void *host, uint64_t bytes)
+{
+	uint64_t at = (uint64_t)((uint8_t *)host - ram->host);
+
+	/* On shared memory DONTNEED would only drop this mapping's pages. A
+	 * failure costs memory, nothing else. */
+	if (at <= ram->bytes && bytes <= ram->bytes - at)
+		madvise(host, bytes, MADV_REMOVE);
+}
+
 uint64_t ram_resident_bytes(const struct ram *ram)
 {
 	struct stat st;

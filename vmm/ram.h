@@ -30,6 +30,12 @@ void ram_destroy(struct ram *ram);
 /* Hands the regions to KVM as memory slots 0.. of vm_fd. */
 int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e);
 
+/*
+ * Gives [host, host + bytes) of the mapping back to the host: it reads as
+ * zeroes from then on. Page aligned; while vCPUs run, too. Any thread.
+ */
+void ram_discard(const struct ram *ram, void *host, uint64_t bytes);
+
 /* Bytes of RAM that the host holds for the guest now. Any thread. */
 uint64_t ram_resident_bytes(const struct ram *ram);
 

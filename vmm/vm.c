@@ -2,7 +2,9 @@
 /* A VM's beginning, end, and what can be asked of it. The loop's thread. */
 #include "vmm/vm.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
@@ -16,6 +18,29 @@ static void on_console(void *ctx)
 	loop_post(vm->loop, &vm->output_msg);
 }
 
+static int add_port(struct vm *vm, const char *name, struct err *e)
+{
+	struct vport_config *p = &vm->port[vm->ports];
+	int r = channel_create(&p->channel, e);
+
+	if (r)
+		return r;
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	vm->ports++;
+	return 0;
+}
+
+/* Like the console, the ports' ends live on across reboots. */
+static int add_ports(struct vm *vm, struct err *e)
+{
+	unsigned int i;
+	int r = vm->config->agent ? add_port(vm, VM_AGENT_PORT, e) : 0;
+
+	for (i = 0; i < vm->config->ports && !r; i++)
+		r = add_port(vm, vm->config->port[i].name, e);
+	return r;
+}
+
 static int init_parts(struct vm *vm, struct err *e)
 {
 	struct console_config cc = { .on_output = on_console, .ctx = vm };
@@ -23,6 +48,8 @@ static int init_parts(struct vm *vm, struct err *e)
 
 	if (!r && vm->config->ready)
 		r = matcher_create(&vm->ready, vm->config->ready, e);
+	if (!r)
+		r = add_ports(vm, e);
 	if (!r)
 		r = vcpu_install_kick(e);
 	if (!r && getrandom(vm->genid, sizeof(vm->genid), 0) !=
@@ -83,6 +110,8 @@ void vm_destroy(struct vm *vm)
 		vm->waiters = w->next;
 		free(w);
 	}
+	while (vm->ports)
+		channel_destroy(vm->port[--vm->ports].channel);
 	matcher_destroy(vm->ready);
 	console_destroy(vm->console);
 	buf_fini(&vm->boot_report);
@@ -146,6 +175,21 @@ void vm_describe_devices(struct vm *vm, struct buf *out)
 {
 	if (vm->machine)
 		machine_describe(vm->machine, out);
+}
+
+struct channel *vm_channel(struct vm *vm, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->ports; i++)
+		if (strcmp(vm->port[i].name, name) == 0)
+			return vm->port[i].channel;
+	return NULL;
+}
+
+struct machine *vm_machine(struct vm *vm)
+{
+	return vm->machine;
 }
 
 struct console *vm_console(struct vm *vm)

@@ -17,7 +17,9 @@
 #include "vmm/config.h"
 #include "vmm/lifecycle.h"
 
+struct channel;
 struct console;
+struct machine;
 struct vm;
 
 #define VM_REASON_MAX 255 /* bytes of a reason that a person gave */
@@ -49,6 +51,7 @@ enum vm_cause {
 	VM_CAUSE_START_FAILED, /* "start-failed" */
 	VM_CAUSE_READY_TIMEOUT, /* "ready-timeout" */
 	VM_CAUSE_GAVE_UP,	/* "gave-up": too many restarts */
+	VM_CAUSE_IO_ERROR,	/* "io-error": the host failed a disk */
 	VM_CAUSE_COUNT
 };
 
@@ -68,6 +71,10 @@ enum vm_event_kind {
 	VM_EVENT_RESTART,	/* "restart": value: the attempt; text: delay */
 	VM_EVENT_GAVE_UP,	/* "gave-up": value: attempts */
 	VM_EVENT_SIGNAL,	/* "powerbutton"/"nmi" sent: text says which */
+	VM_EVENT_DEVICE_BROKEN, /* "device-broken": by its driver; text */
+	VM_EVENT_IO_ERROR,	/* "io-error": the host failed; text */
+	VM_EVENT_LINK,		/* "link": of a network card; text */
+	VM_EVENT_BACKEND,	/* "backend": of a device; text */
 	VM_EVENT_COUNT
 };
 
@@ -132,9 +139,10 @@ struct vm_request {
 	struct vm_actor actor;
 	char reason[VM_REASON_MAX + 1];
 	bool emergency; /* pause: stop the vCPUs now, drain nothing */
-	bool paused; /* start, reset: leave it paused at the first instruction
-		      */
-	bool force;  /* shutdown, reboot: the last rung is the forced one */
+	bool paused;   /* start, reset: leave it paused at the first instruction
+			*/
+	bool verified; /* resume: a person has looked at a disk in doubt */
+	bool force;    /* shutdown, reboot: the last rung is the forced one */
 	uint32_t timeout_ms; /* of each rung; 0: the configured one */
 	bool is_signal;	     /* cause is "signal" rather than "command" */
 	/*
@@ -192,6 +200,14 @@ const char *vm_boot_report(const struct vm *vm);
 const char *vm_crash_report(const struct vm *vm);
 /* Lines about each device, for people. */
 void vm_describe_devices(struct vm *vm, struct buf *out);
+
+/* The end of a named port, across reboots; NULL: no such port. Borrowed. */
+struct channel *vm_channel(struct vm *vm, const char *name);
+/*
+ * The machine, for its devices' figures; NULL: none now. Borrowed until the
+ * loop goes on.
+ */
+struct machine *vm_machine(struct vm *vm);
 
 /* The console: the same one across reboots. Borrowed. */
 struct console *vm_console(struct vm *vm);

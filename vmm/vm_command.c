@@ -55,6 +55,19 @@ static void became_paused(struct vm *vm)
 	vm_op_end(vm, 0, NULL, NULL);
 }
 
+/* Disk and memory agree from here on; in an emergency they need not. */
+static void pause_when_quiet(struct vm *vm)
+{
+	if (vm->op.is_active && vm->op.request.emergency) {
+		became_paused(vm);
+		return;
+	}
+	if (machine_quiesce(vm->machine))
+		became_paused(vm);
+	else
+		vm->goal = GOAL_PAUSE; /* a message comes when they are */
+}
+
 void vm_on_parked(void *ctx)
 {
 	struct vm *vm = ctx;
@@ -68,7 +81,10 @@ void vm_on_parked(void *ctx)
 	case GOAL_NONE:
 		break;
 	case GOAL_PAUSE:
-		became_paused(vm);
+		pause_when_quiet(vm);
+		break;
+	case GOAL_IO_ERROR:
+		vm_io_error(vm);
 		break;
 	case GOAL_GUEST_END:
 		vm_guest_ended(vm);
@@ -108,7 +124,14 @@ static void begin_pause(struct vm *vm, const struct vm_request *request)
 static void begin_resume(struct vm *vm, const struct vm_request *request)
 {
 	struct vm_why why = vm_why_of(request);
+	struct err e = ERR_NONE;
+	int r = machine_may_resume(vm->machine, request->verified, &e);
 
+	if (r) {
+		vm_answer(vm, request,
+			  &(struct vm_result){ .error = r, .text = e.text });
+		return;
+	}
 	vm_op_begin(vm, request);
 	vm_run(vm, &why);
 	vm_op_end(vm, 0, NULL, NULL);
@@ -249,6 +272,10 @@ static enum lifecycle_verdict overrule(const struct vm *vm,
 
 	if (request->command == VM_CMD_PAUSE && request->emergency && on_way &&
 	    has_running_guest(vm))
+		return LIFECYCLE_DO;
+	/* Devices that don't come to rest are left as they are. */
+	if (request->command == VM_CMD_PAUSE && request->emergency &&
+	    vm->state == VM_PAUSING)
 		return LIFECYCLE_DO;
 	return verdict;
 }

@@ -316,6 +316,7 @@ void vm_on_report(void *ctx)
 	}
 	if (report.has_crash_loaded)
 		vm_emit(vm, VM_EVENT_CRASH_LOADED, &why, 0, 0, "");
+	vm_on_devices(vm, &report);
 	if (report.has_end)
 		on_end(vm, &report);
 }

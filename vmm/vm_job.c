@@ -5,6 +5,7 @@
  * The job's struct belongs to its thread until job_msg is posted.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "vmm/vm_private.h"
@@ -74,6 +75,8 @@ static struct vm_job *job_create(struct vm *vm, enum vm_job_kind kind)
 	};
 	for (i = 0; i < 16; i++)
 		job->config.genid[i] = vm->genid[i];
+	memcpy(job->config.port, vm->port, sizeof(vm->port));
+	job->config.ports = vm->ports;
 	return job;
 }
 

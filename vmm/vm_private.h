@@ -36,6 +36,7 @@ enum vm_goal {
 	GOAL_GUEST_END, /* decide what the guest's end means */
 	GOAL_RESET,	/* take the machine down and build it anew */
 	GOAL_STOP,	/* take the machine down */
+	GOAL_IO_ERROR,	/* wait for a person: the host failed a disk */
 };
 
 /* A request whose answer comes later. */
@@ -75,7 +76,9 @@ struct vm {
 	struct loop *loop;		/* borrowed */
 	const struct vm_config *config; /* borrowed */
 	struct vm_observer observer;
-	struct console *console; /* owned */
+	struct console *console;			  /* owned */
+	struct vport_config port[VCONSOLE_PORTS_MAX - 1]; /* channels owned */
+	unsigned int ports;
 	uint8_t genid[16];
 
 	enum vm_state state;
@@ -84,8 +87,9 @@ struct vm {
 
 	struct machine *machine; /* owned; NULL: none */
 	enum vm_goal goal;
-	struct vm_why end;    /* what the guest did, for GOAL_GUEST_END */
-	bool run_after_build; /* else paused */
+	struct vm_why end;	/* what the guest did, for GOAL_GUEST_END */
+	struct vm_why io_error; /* for GOAL_IO_ERROR */
+	bool run_after_build;	/* else paused */
 	struct vm_op op;
 	struct vm_waiter *waiters; /* owned */
 	unsigned int waiter_count;
@@ -129,6 +133,11 @@ void vm_park_for(struct vm *vm, enum vm_goal goal);
 void vm_on_parked(void *ctx);
 /* Runs a built machine: from now on the guest executes. */
 void vm_run(struct vm *vm, const struct vm_why *why);
+
+/* --- vm_device.c: what devices have to say ------------------------------ */
+void vm_on_devices(struct vm *vm, const struct machine_report *report);
+/* All are parked because of a disk. */
+void vm_io_error(struct vm *vm);
 
 /* --- vm_job.c: building and taking down -------------------------------- */
 void vm_build(struct vm *vm, enum vm_job_kind kind);

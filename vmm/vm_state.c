@@ -26,6 +26,7 @@ static const char *const cause_names[VM_CAUSE_COUNT] = {
 	[VM_CAUSE_START_FAILED] = "start-failed",
 	[VM_CAUSE_READY_TIMEOUT] = "ready-timeout",
 	[VM_CAUSE_GAVE_UP] = "gave-up",
+	[VM_CAUSE_IO_ERROR] = "io-error",
 };
 
 static const char *const event_names[VM_EVENT_COUNT] = {
@@ -42,6 +43,10 @@ static const char *const event_names[VM_EVENT_COUNT] = {
 	[VM_EVENT_RESTART] = "restart",
 	[VM_EVENT_GAVE_UP] = "gave-up",
 	[VM_EVENT_SIGNAL] = "signal",
+	[VM_EVENT_DEVICE_BROKEN] = "device-broken",
+	[VM_EVENT_IO_ERROR] = "io-error",
+	[VM_EVENT_LINK] = "link",
+	[VM_EVENT_BACKEND] = "backend",
 };
 
 const char *vm_cause_text(enum vm_cause cause)
