@@ -28,6 +28,11 @@ void api_ready(struct call *call);
 void api_console(struct call *call);
 void api_attach(struct call *call);
 
+/* api_agent.c: GET, every POST but exec, and exec */
+void api_agent(struct call *call);
+void api_agent_call(struct call *call);
+void api_agent_exec(struct call *call);
+
 /* api_events.c */
 void api_events(struct call *call);
 void api_journal(struct call *call);

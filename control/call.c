@@ -13,6 +13,7 @@ void call_init(struct call *call, struct control *control,
 {
 	struct buf body = call->body; /* its memory is used again */
 
+	json_decref(call->list);
 	*call = (struct call){
 		.control = control,
 		.carrier = carrier,
@@ -28,6 +29,8 @@ void call_init(struct call *call, struct control *control,
 void call_fini(struct call *call)
 {
 	loop_disarm(&call->timer);
+	json_decref(call->list);
+	call->list = NULL;
 	buf_fini(&call->body);
 }
 

@@ -6,6 +6,7 @@
 #ifndef AMBER_CONTROL_CALL_H
 #define AMBER_CONTROL_CALL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -90,6 +91,7 @@ struct call {
 	/* in the order of the route's parameters */
 	struct call_value value[CALL_PARAMS_MAX];
 	char text[CALL_TEXT_BYTES]; /* of the one text parameter: reason */
+	json_t *list; /* owned: of the one list parameter, or NULL */
 	uint64_t began_ns;
 	bool wants_upgrade; /* asked for by the right headers */
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "control/agent.h"
 #include "control/journal.h"
 #include "control/limits.h"
 #include "control/record.h"
@@ -314,6 +315,8 @@ void control_destroy(struct control *c)
 	loop_disarm(&c->keepalive);
 	loop_disarm(&c->output_timer);
 	loop_disarm(&c->refused_timer);
+	agent_destroy(c->agent);
+	c->agent = NULL;
 	/* The VM first: what it does at the end is still heard. */
 	vm_destroy(c->vm);
 	loop_disarm(&c->refused_timer);

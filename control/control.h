@@ -19,6 +19,7 @@
 #include "control/scribe.h"
 #include "vmm/vm.h"
 
+struct agent;
 struct console_reader;
 struct event_stream;
 
@@ -47,6 +48,7 @@ struct control {
 	struct vm *vm;	       /* owned */
 	struct events *events; /* owned */
 	struct scribe *scribe; /* owned */
+	struct agent *agent;   /* owned; NULL: no port for one */
 	uid_t owner;
 	pid_t pid;
 	bool is_ending; /* gone was told */

@@ -16,7 +16,17 @@
 
 static bool changes_something(const struct call *call)
 {
-	return call->route && call->route->command != ROUTE_NO_COMMAND;
+	return call->route && strcmp(call->route->method, "POST") == 0;
+}
+
+/* What a record calls it: the command, or the end of the path. */
+static const char *name_of(const struct call *call)
+{
+	static const char prefix[] = "/v1/vm/";
+
+	if (call->route->command != ROUTE_NO_COMMAND)
+		return vm_command_text((enum vm_command)call->route->command);
+	return call->route->path + sizeof(prefix) - 1;
 }
 
 void dispatch_refused(struct call *call)
@@ -25,8 +35,7 @@ void dispatch_refused(struct call *call)
 
 	if (!changes_something(call))
 		return;
-	snprintf(text, sizeof(text), "%s: %s",
-		 vm_command_text((enum vm_command)call->route->command),
+	snprintf(text, sizeof(text), "%s: %s", name_of(call),
 		 problem_row(call->problem)->code);
 	control_note_refused(call->control, &call->peer, call->text, text);
 }
@@ -161,6 +170,29 @@ static bool set_text(struct call *call, size_t i, const char *text)
 	return true;
 }
 
+static bool set_list(struct call *call, size_t i, const json_t *list)
+{
+	const struct route_param *p = &call->route->params[i];
+	size_t n, count = json_array_size(list);
+	char wanted[64];
+
+	for (n = 0; n < count; n++)
+		if (!json_is_string(json_array_get(list, n)))
+			break;
+	if (!count || count > p->max || n < count) {
+		snprintf(wanted, sizeof(wanted),
+			 "a list of 1..%" PRIu64 " strings", p->max);
+		return bad_value(call, p, wanted);
+	}
+	call->list = json_deep_copy(list);
+	if (!call->list) {
+		call_problem(call, PROBLEM_INTERNAL, "out of memory");
+		return false;
+	}
+	call->value[i].given = true;
+	return true;
+}
+
 static bool set_from_json(struct call *call, size_t i, const json_t *value)
 {
 	const struct route_param *p = &call->route->params[i];
@@ -181,6 +213,8 @@ static bool set_from_json(struct call *call, size_t i, const json_t *value)
 		if (!json_is_string(value))
 			return bad_value(call, p, "a string");
 		return set_text(call, i, json_string_value(value));
+	case PARAM_LIST:
+		return set_list(call, i, value);
 	}
 	return false;
 }
@@ -250,7 +284,7 @@ void dispatch_run(struct call *call, const struct query_arg *args,
 		dispatch_refused(call);
 		return;
 	}
-	if (changes_something(call) && !check_state(call)) {
+	if (call->route->command != ROUTE_NO_COMMAND && !check_state(call)) {
 		dispatch_refused(call);
 		return;
 	}

@@ -43,10 +43,10 @@
 #define LIMIT_AGENT_SYNC_BYTES	  512 /* of an answer to guest-sync */
 #define LIMIT_AGENT_REQUEST_BYTES (128u << 10)
 #define LIMIT_AGENT_QUEUE	  32
-#define LIMIT_AGENT_EXECS	  8	     /* commands that are waited for */
+#define LIMIT_AGENT_EXECS	  8 /* commands that are waited for */
 #define LIMIT_AGENT_TEXT_BYTES	  (512u << 10) /* output shown as text */
-#define LIMIT_AGENT_SYNC_MS	  5000	     /* then it is tried again */
-#define LIMIT_AGENT_CALL_MS	  5000	     /* a call, unless it says so */
+#define LIMIT_AGENT_SYNC_MS	  5000	       /* then it is tried again */
+#define LIMIT_AGENT_CALL_MS	  5000	       /* a call, unless it says so */
 #define LIMIT_AGENT_FREEZE_MS	  60000
 #define LIMIT_AGENT_POLL_MIN_MS	  10 /* of guest-exec-status, growing to */
 #define LIMIT_AGENT_POLL_MAX_MS	  500

@@ -26,6 +26,8 @@ static const char *type_of(const struct route_param *p)
 		return "boolean";
 	case PARAM_NUMBER:
 		return "integer";
+	case PARAM_LIST:
+		return "array";
 	case PARAM_TEXT:
 		break;
 	}
@@ -40,6 +42,12 @@ static void print_schema(struct json_out *j, const struct route_param *p)
 		jout_uint(j, "maximum", p->max);
 	} else if (p->type == PARAM_TEXT) {
 		jout_uint(j, "maxLength", p->max);
+	} else if (p->type == PARAM_LIST) {
+		jout_uint(j, "minItems", 1);
+		jout_uint(j, "maxItems", p->max);
+		jout_open(j, "items", '{');
+		jout_text(j, "type", "string");
+		jout_close(j, '}');
 	}
 }
 

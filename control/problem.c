@@ -37,6 +37,9 @@ static const struct problem_row table[PROBLEM_COUNT] = {
 				   "readonly=1 is possible" },
 	[PROBLEM_SUPERSEDED] = { "superseded", 409, "Superseded",
 				 "a later command took this one's place" },
+	[PROBLEM_NO_AGENT] = { "no-agent", 409, "No guest agent",
+			       "the VM has no port for the guest's agent, or "
+			       "the guest runs none there" },
 	[PROBLEM_TOO_LARGE] = { "too-large", 413, "Too large",
 				"the body is larger than the limit" },
 	[PROBLEM_START_FAILED] = { "start-failed", 422, "Start failed",
@@ -52,6 +55,9 @@ static const struct problem_row table[PROBLEM_COUNT] = {
 					"than the limit" },
 	[PROBLEM_INTERNAL] = { "internal", 500, "Internal error",
 			       "amber could not do it; detail says why" },
+	[PROBLEM_AGENT_ERROR] = { "agent-error", 502, "Guest agent's error",
+				  "the guest's agent refused, or sent no "
+				  "proper answer" },
 	[PROBLEM_TOO_MANY_CONNECTIONS] = { "too-many-connections", 503,
 					   "Too many connections",
 					   "the limit of connections, in total "
@@ -66,6 +72,10 @@ static const struct problem_row table[PROBLEM_COUNT] = {
 				       "Shutdown timed out",
 				       "the guest did not react on any rung; "
 				       "force would have ended it" },
+	[PROBLEM_AGENT_TIMEOUT] = { "agent-timeout", 504,
+				    "Guest agent timed out",
+				    "the guest's agent did not answer in time, "
+				    "or the command was not over" },
 };
 
 const struct problem_row *problem_row(enum problem_code code)

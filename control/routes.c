@@ -77,6 +77,19 @@ static const struct route_param graceful_params[] = {
 	REASON,
 };
 
+static const struct route_param agent_params[] = {
+	{ "timeout_ms", PARAM_BODY, PARAM_NUMBER, 1000ULL * VM_SECONDS_MAX,
+	  "time for the answer; 0 and default: 5 s, of fsfreeze 60 s" },
+	REASON,
+};
+static const struct route_param exec_params[] = {
+	{ "command", PARAM_BODY, PARAM_LIST, LIMIT_AGENT_EXEC_WORDS,
+	  "the program and its arguments; there is no shell" },
+	{ "timeout_ms", PARAM_BODY, PARAM_NUMBER, 1000ULL * VM_SECONDS_MAX,
+	  "time for the command to end; 0 and default: 30 s" },
+	REASON,
+};
+
 #define GET(path, role, params, type, handler, summary)                     \
 	{                                                                   \
 		"GET", path, role, ROUTE_NO_COMMAND, params, COUNT(params), \
@@ -92,6 +105,14 @@ static const struct route_param graceful_params[] = {
 		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, command, params, \
 			COUNT(params), JSON, summary, api_command          \
 	}
+
+#define AGENT(name, role, params, summary, handler)                           \
+	{                                                                     \
+		"POST", "/v1/vm/agent/" name, role, ROUTE_NO_COMMAND, params, \
+			COUNT(params), JSON, summary, handler                 \
+	}
+#define ASK(name, summary) \
+	AGENT(name, VM_ROLE_OPERATOR, agent_params, summary, api_agent_call)
 
 static const struct route table[] = {
 	GET0("/v1", VM_ROLE_VIEWER, JSON, api_root,
@@ -116,6 +137,8 @@ static const struct route table[] = {
 	     "The report of the last crash"),
 	GET0("/v1/vm/devices", VM_ROLE_VIEWER, TEXT, api_devices,
 	     "The devices and their registers"),
+	GET0("/v1/vm/agent", VM_ROLE_VIEWER, JSON, api_agent,
+	     "The guest's agent: is it there, its version, when it was seen"),
 	GET("/v1/events", VM_ROLE_VIEWER, events_params, STREAM, api_events,
 	    "Events as they come (Server-Sent Events)"),
 	GET("/v1/journal", VM_ROLE_VIEWER, journal_params, JSON, api_journal,
@@ -138,6 +161,16 @@ static const struct route table[] = {
 	     "Press the ACPI power button, nothing else"),
 	POST("nmi", VM_CMD_NMI, plain_params,
 	     "Send every vCPU a non-maskable interrupt"),
+	ASK("ping", "Ask the guest's agent for a sign of life; measures it"),
+	ASK("info", "The agent's version and commands"),
+	ASK("osinfo", "The guest's operating system, as its agent tells"),
+	ASK("interfaces", "The guest's network interfaces and addresses"),
+	ASK("fsfreeze", "Freeze the guest's file systems, consistent on disk"),
+	ASK("fsthaw", "Thaw the guest's file systems"),
+	ASK("set-time", "Set the guest's clock to the host's"),
+	AGENT("exec", VM_ROLE_ADMIN, exec_params,
+	      "Run a command in the guest, as its agent (root)",
+	      api_agent_exec),
 };
 
 const struct route *routes_all(size_t *count)

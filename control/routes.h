@@ -17,13 +17,13 @@
 
 enum param_place { PARAM_QUERY, PARAM_BODY };
 
-enum param_type { PARAM_BOOL, PARAM_NUMBER, PARAM_TEXT };
+enum param_type { PARAM_BOOL, PARAM_NUMBER, PARAM_TEXT, PARAM_LIST };
 
 struct route_param {
 	const char *name;
 	enum param_place place;
 	enum param_type type;
-	uint64_t max; /* numbers: the largest; texts: bytes */
+	uint64_t max; /* numbers: the largest; texts: bytes; lists: texts */
 	const char *doc;
 };
 
