@@ -21,6 +21,7 @@ int cli_stats_command(struct cli *cli);	     /* cli_stats.c */
 int cli_top_command(struct cli *cli);	     /* cli_top.c */
 int cli_wait_command(struct cli *cli);	     /* cli_wait.c */
 int cli_console_command(struct cli *cli);    /* cli_console.c */
+int cli_agent_command(struct cli *cli);	     /* cli_agent.c */
 int cli_log_command(struct cli *cli);	     /* cli_log.c */
 int cli_events_command(struct cli *cli);     /* cli_events.c */
 int cli_journal_command(struct cli *cli);    /* cli_events.c */

@@ -76,6 +76,9 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	      "Time between refreshes (default: 2)"),
 	VALUE(CLI_ROUNDS, 'n', "rounds", "N", CLI_WORD_NONE,
 	      "Refresh N times, then end"),
+	VALUE(CLI_AGENT_TIMEOUT, 't', "timeout", "SECONDS", CLI_WORD_NONE,
+	      "Give up after this time with status 124 (default: 5, exec 30, "
+	      "fsfreeze and fsthaw 60)"),
 };
 /* clang-format on */
 

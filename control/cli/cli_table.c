@@ -227,6 +227,28 @@ static const struct cli_command rows[] = {
 	.run = cli_console_command,
 },
 {
+	.name = "agent", .group = CLI_GROUP_CONSOLE,
+	.summary = "Ask the guest's agent, or run a command in the guest",
+	.usage = "NAME [status|ping|info|osinfo|interfaces|fsfreeze|fsthaw|"
+		 "set-time|exec -- COMMAND [ARGUMENT...]]",
+	.about =
+	"The agent is QEMU's (in Debian: qemu-guest-agent), inside the guest. "
+	"status (when nothing is asked) says whether it is there; fsfreeze "
+	"holds all writing in the guest until fsthaw; set-time gives it the "
+	"host's clock.\n\n"
+	"exec runs COMMAND there as the agent's user, root, without a shell "
+	"and without input, passes on what it wrote and ends with its status "
+	"(128 + N: signal N). What amber could not do is status 1, with a "
+	"line on standard error. exec takes the role admin.",
+	.role = "operator", .word = CLI_WORD_VM,
+	.min_args = 1, .max_args = 130,
+	.options = { CLI_AGENT_TIMEOUT, CLI_REASON, CLI_JSON, CLI_HELP },
+	.examples = { "amber agent web ping",
+		      "amber agent web interfaces --json",
+		      "amber agent web exec -- sh -c 'df -h /'" },
+	.run = cli_agent_command,
+},
+{
 	.name = "log", .alias = "logs", .group = CLI_GROUP_CONSOLE,
 	.summary = "Print what the console showed",
 	.usage = "NAME",

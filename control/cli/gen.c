@@ -25,14 +25,16 @@ static const struct gen_status statuses[] = {
 	       "through the debug-exit port, or showed what was expected" },
 	{ "1", "it could not be done; one line on standard error says why" },
 	{ "2", "wrong options, names or values; nothing was changed" },
-	{ "N", "of a run: the guest wrote N to the debug-exit port (0xf4)" },
+	{ "N", "of a run: the guest wrote N to the debug-exit port (0xf4); of "
+	       "agent exec: the command's own" },
 	{ "120", "of a run: the guest ended and --expect was not seen" },
 	{ "121", "of a run: the guest rebooted, and the policy is exit" },
 	{ "122", "of a run: the guest reported a panic" },
 	{ "123", "of a run: the guest crashed; the report is on standard "
 		 "error" },
 	{ "124", "the time of --timeout was up" },
-	{ "128+N", "of a run: signal N ended it" },
+	{ "128+N", "of a run, and of the command of agent exec: signal N ended "
+		   "it" },
 	{ "141", "the reader of standard output went away" },
 };
 
