@@ -298,6 +298,8 @@ void control_drain(struct control *c)
 {
 	take_output(c);
 	c->is_ending = true;
+	if (c->agent)
+		agent_connected(c->agent, false);
 	control_ready_changed(c);
 	control_events_changed(c);
 	control_console_drain(c);

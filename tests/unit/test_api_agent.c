@@ -2,8 +2,8 @@
 /* The agent's routes over a fake VM with a fake agent in it. One thread. */
 #include "tests/unit/suite.h"
 
+#include "tests/unit/client.h"
 #include "tests/unit/fake_agent.h"
-#include "tests/unit/plane.h"
 
 static struct plane p;
 static struct fake_agent g;
@@ -305,6 +305,103 @@ START_TEST(a_client_that_goes_away_leaves_nothing_behind)
 }
 END_TEST
 
+/* Runs a command to its end with this output, as base64, on both streams. */
+static void execute_with(const char *code)
+{
+	struct buf text;
+
+	buf_init(&text, LIMIT_AGENT_REPLY_BYTES + 256);
+	buf_printf(&text,
+		   "{\"return\": {\"exited\": true, \"exitcode\": 0, "
+		   "\"out-data\": \"%s\", \"err-data\": \"%s\"}}\n",
+		   code, code);
+	ask("POST /v1/vm/agent/exec", "{\"command\":[\"x\"]}");
+	fake_agent_say(&g, "{\"return\": {\"pid\": 7}}\n");
+	while (!strstr(g.request, "guest-exec-status")) {
+		loop_step(p.loop, 1000);
+		fake_agent_read(&g);
+	}
+	fake_agent_say(&g, buf_text(&text));
+	buf_fini(&text);
+}
+
+START_TEST(the_largest_output_fits_the_answer)
+{
+	static const size_t sizes[] = { LIMIT_AGENT_TEXT_BYTES,
+					LIMIT_AGENT_TEXT_BYTES + 1, 2600000 };
+	static const char *const keys[] = { "stdout", "stdout_base64",
+					    "stdout_base64" };
+	char *bytes = malloc(2600000);
+	struct buf code;
+	json_t *root;
+	size_t i;
+
+	set_up();
+	/* each byte takes six as JSON */
+	memset(bytes, 1, 2600000);
+	buf_init(&code, LIMIT_AGENT_REPLY_BYTES);
+	for (i = 0; i < 3; i++) {
+		buf_reset(&code);
+		base64_encode(&code, bytes, sizes[i]);
+		execute_with(buf_text(&code));
+		ck_assert_int_eq(call.body.error, 0);
+		root = answered();
+		ck_assert_uint_eq(
+			json_string_length(json_object_get(root, keys[i])),
+			i ? code.len : sizes[i]);
+		json_decref(root);
+		call_fini(&call);
+	}
+	buf_fini(&code);
+	free(bytes);
+	tear_down();
+}
+END_TEST
+
+#define PING_REQUEST                                         \
+	"POST /v1/vm/agent/ping HTTP/1.1\r\nHost: amber\r\n" \
+	"Content-Length: 0\r\n\r\n"
+
+static unsigned int waiting(void)
+{
+	struct agent_status s;
+
+	agent_status(g.agent, &s);
+	return s.waiting;
+}
+
+START_TEST(a_dead_client_and_the_end_of_the_vm_end_a_call_on_a_socket)
+{
+	static struct desk d;
+	struct client c, b;
+
+	desk_open(&d);
+	plane_state(&d.plane, VM_RUNNING);
+	fake_agent_init(&g, d.plane.loop, 0);
+	d.plane.control->agent = g.agent;
+	fake_agent_open(&g);
+	client_open(&c, &d);
+	client_send(&c, PING_REQUEST);
+	while (!waiting())
+		desk_step(&d);
+	client_open(&b, &d);
+	client_send(&b, PING_REQUEST);
+	while (waiting() < 2)
+		desk_step(&d);
+	client_close(&b); /* its call was not sent yet */
+	while (waiting() > 1)
+		desk_step(&d);
+	control_drain(d.plane.control);
+	server_drain(d.server);
+	ck_assert(client_await(&c, &d, "no-agent"));
+	while (!d.drained)
+		desk_step(&d);
+	client_close(&c);
+	desk_close(&d);
+	buf_fini(&g.got);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -318,6 +415,8 @@ int main(void)
 		a_guest_that_does_not_run_is_not_asked,
 		what_goes_wrong_has_its_code,
 		a_client_that_goes_away_leaves_nothing_behind,
+		the_largest_output_fits_the_answer,
+		a_dead_client_and_the_end_of_the_vm_end_a_call_on_a_socket,
 	};
 
 	return SUITE_RUN("api_agent", tests);
