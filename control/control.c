@@ -14,6 +14,7 @@
 #include "control/agent.h"
 #include "control/journal.h"
 #include "control/limits.h"
+#include "control/ports.h"
 #include "control/record.h"
 #include "control/text.h"
 #include "devices/console.h"
@@ -317,6 +318,7 @@ void control_destroy(struct control *c)
 	loop_disarm(&c->keepalive);
 	loop_disarm(&c->output_timer);
 	loop_disarm(&c->refused_timer);
+	control_close_ports(c);
 	agent_destroy(c->agent);
 	c->agent = NULL;
 	/* The VM first: what it does at the end is still heard. */

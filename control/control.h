@@ -20,6 +20,7 @@
 #include "vmm/vm.h"
 
 struct agent;
+struct host_port;
 struct console_reader;
 struct event_stream;
 
@@ -49,6 +50,9 @@ struct control {
 	struct events *events; /* owned */
 	struct scribe *scribe; /* owned */
 	struct agent *agent;   /* owned; NULL: no port for one */
+	struct host_port *port[VCONSOLE_PORTS_MAX]; /* owned */
+	unsigned int ports;
+	struct host_port *agent_port; /* one of them, or NULL */
 	uid_t owner;
 	pid_t pid;
 	bool is_ending; /* gone was told */

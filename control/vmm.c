@@ -27,6 +27,8 @@
 #include "control/home.h"
 #include "control/limits.h"
 #include "control/once.h"
+#include "control/ports.h"
+#include "control/run_dir.h"
 #include "control/server.h"
 #include "control/stdio_console.h"
 
@@ -313,7 +315,8 @@ static int load_config(struct vmm *v, struct err *e)
 	config_finish(c, v->opt->once	 ? CONFIG_ONCE
 			 : v->opt->stdio ? CONFIG_FOREGROUND
 					 : CONFIG_KEPT);
-	return config_check(c, e);
+	r = config_check(c, e);
+	return r ? r : run_dir_set(c, v->opt->socket, e);
 }
 
 static int make_control(struct vmm *v, struct err *e)
@@ -363,6 +366,8 @@ static int serve(struct vmm *v, struct err *e)
 					 STDIN_FILENO, STDOUT_FILENO, e);
 	if (!r)
 		r = make_server(v, e);
+	if (!r)
+		r = control_open_ports(v->control, e);
 	if (!r)
 		r = loop_add(v->loop, &v->signal_watch, v->signal_fd, EPOLLIN,
 			     on_signal, v);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From configuration to ports on the host, and to the agent. Loop thread. */
+#include "control/ports.h"
+
+#include "control/agent.h"
+#include "control/control.h"
+#include "control/host_port.h"
+
+static void agent_port_connected(void *ctx, bool is_open)
+{
+	struct control *c = ctx;
+
+	if (c->agent)
+		agent_connected(c->agent, is_open);
+}
+
+static void agent_port_input(void *ctx, const void *bytes, size_t len)
+{
+	struct control *c = ctx;
+
+	if (c->agent)
+		agent_input(c->agent, bytes, len);
+}
+
+static void agent_port_writable(void *ctx)
+{
+	struct control *c = ctx;
+
+	if (c->agent)
+		agent_writable(c->agent);
+}
+
+static size_t agent_send(void *ctx, const void *bytes, size_t len)
+{
+	struct control *c = ctx;
+
+	return c->agent_port ? host_port_send(c->agent_port, bytes, len) : 0;
+}
+
+static int open_agent_port(struct control *c, struct err *e)
+{
+	struct agent_config config = {
+		.loop = c->loop,
+		.send = agent_send,
+		.ctx = c,
+	};
+	struct host_port_user user = {
+		.connected = agent_port_connected,
+		.input = agent_port_input,
+		.writable = agent_port_writable,
+		.ctx = c,
+	};
+	int r = agent_create(&c->agent, &config, e);
+
+	if (r)
+		return r;
+	r = host_port_create(&c->port[0], c->loop,
+			     vm_channel(c->vm, VM_AGENT_PORT),
+			     c->config->run_dir, VM_AGENT_PORT, &user, e);
+	if (r)
+		return r;
+	c->agent_port = c->port[0];
+	c->ports = 1;
+	return 0;
+}
+
+int control_open_ports(struct control *c, struct err *e)
+{
+	unsigned int i;
+	int r = c->config->agent ? open_agent_port(c, e) : 0;
+
+	for (i = 0; i < c->config->ports && !r; i++) {
+		const char *name = c->config->port[i].name;
+
+		r = host_port_create(&c->port[c->ports], c->loop,
+				     vm_channel(c->vm, name),
+				     c->config->run_dir, name, NULL, e);
+		if (!r)
+			c->ports++;
+	}
+	return r;
+}
+
+void control_close_ports(struct control *c)
+{
+	c->agent_port = NULL;
+	while (c->ports)
+		host_port_destroy(c->port[--c->ports]);
+}
