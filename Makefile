@@ -42,9 +42,9 @@ CLI_LIB := $(OUT)/libamber-cli.a
 MHD_A := $(firstword $(wildcard /usr/lib/*/libmicrohttpd.a /usr/lib/libmicrohttpd.a))
 NO_TLS = $(shell nm -u $(MHD_A) 2>/dev/null | sed -n \
 	's/^ *U \(gnutls_[a-z0-9_]*\)$$/-Wl,--defsym=\1=amber_no_tls/p' | sort -u)
-LIBS_STATIC = -static -Wl,-u,amber_no_tls -lmicrohttpd $(NO_TLS) -ljansson -lz -luring -pthread
-LIBS_TEST = -lcheck -lsubunit -lmicrohttpd -ljansson -lz -luring -lm -lrt -pthread -ldl
-LIBS_CLI = -ljansson -lz -luring -pthread -ldl
+LIBS_STATIC = -static -Wl,-u,amber_no_tls -lmicrohttpd $(NO_TLS) -ljansson -lz -l:liburing.a -pthread
+LIBS_TEST = -lcheck -lsubunit -lmicrohttpd -ljansson -lz -l:liburing.a -lm -lrt -pthread -ldl
+LIBS_CLI = -ljansson -lz -l:liburing.a -pthread -ldl
 
 .PHONY: all
 all: $(OUT)/amber-vmm $(OUT)/amber guests
@@ -110,7 +110,7 @@ unit: $(UNIT)
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 TSAN := -fsanitize=thread
-LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -luring -pthread
+LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -l:liburing.a -pthread
 
 .PHONY: asan-build tsan-build fuzz-build
 asan-build: guests

@@ -33,6 +33,12 @@ void api_agent(struct call *call);
 void api_agent_call(struct call *call);
 void api_agent_exec(struct call *call);
 
+/* api_device.c */
+void api_metrics(struct call *call);
+void api_balloon(struct call *call);
+void api_limit(struct call *call);
+void api_link(struct call *call);
+
 /* api_events.c */
 void api_events(struct call *call);
 void api_journal(struct call *call);

@@ -75,6 +75,8 @@ static enum problem_code code_of(const struct call *call, int error)
 		return PROBLEM_SUPERSEDED;
 	case -EBUSY:
 		return PROBLEM_BUSY;
+	case -EIO:
+		return PROBLEM_IO_ERROR;
 	default:
 		break;
 	}
@@ -117,6 +119,7 @@ void api_command(struct call *call)
 		.actor = control_actor(&call->peer),
 		.emergency = call_number(call, "emergency", 0),
 		.paused = call_number(call, "paused", 0),
+		.verified = call_number(call, "verified", 0),
 		.force = call_number(call, "force", 0),
 		.timeout_ms = (uint32_t)call_number(call, "timeout_ms", 0),
 		.done = done,

@@ -9,6 +9,7 @@
 #include "control/api.h"
 #include "control/config_json.h"
 #include "control/control.h"
+#include "control/figures.h"
 #include "control/json_out.h"
 #include "control/openapi.h"
 #include "control/routes.h"
@@ -145,6 +146,7 @@ void api_stats(struct call *call)
 	jout_uint(&j, "last_pause_us", s.last_pause_ns / NS_PER_US);
 	jout_uint(&j, "last_resume_us", s.last_resume_ns / NS_PER_US);
 	jout_uint(&j, "uptime_ms", status.uptime_ns / NS_PER_MS);
+	figures_print_json(&j, c->vm);
 	jout_uint(&j, "log_lost_bytes",
 		  c->console_lost + scribe_lost(c->scribe, SCRIBE_CONSOLE));
 	end_json(call, &j);

@@ -19,6 +19,7 @@
 
 #define CALL_PARAMS_MAX	  8
 #define CALL_TEXT_BYTES	  256
+#define CALL_WORD_BYTES	  64
 #define CALL_HEADERS_MAX  2
 #define CALL_ANSWER_BYTES (8u << 20) /* no answer is larger */
 
@@ -91,6 +92,7 @@ struct call {
 	/* in the order of the route's parameters */
 	struct call_value value[CALL_PARAMS_MAX];
 	char text[CALL_TEXT_BYTES]; /* of the one text parameter: reason */
+	char word[CALL_WORD_BYTES]; /* of the one word parameter: device */
 	json_t *list; /* owned: of the one list parameter, or NULL */
 	uint64_t began_ns;
 	bool wants_upgrade; /* asked for by the right headers */

@@ -165,7 +165,10 @@ static bool set_text(struct call *call, size_t i, const char *text)
 			 "a string of at most %" PRIu64 " bytes", p->max);
 		return bad_value(call, p, wanted);
 	}
-	text_copy(call->text, sizeof(call->text), text);
+	if (p->type == PARAM_WORD)
+		text_copy(call->word, sizeof(call->word), text);
+	else
+		text_copy(call->text, sizeof(call->text), text);
 	call->value[i].given = true;
 	return true;
 }
@@ -210,6 +213,7 @@ static bool set_from_json(struct call *call, size_t i, const json_t *value)
 					  json_integer_value(value) >= 0,
 				  (uint64_t)json_integer_value(value));
 	case PARAM_TEXT:
+	case PARAM_WORD:
 		if (!json_is_string(value))
 			return bad_value(call, p, "a string");
 		return set_text(call, i, json_string_value(value));

@@ -29,6 +29,7 @@ static const char *type_of(const struct route_param *p)
 	case PARAM_LIST:
 		return "array";
 	case PARAM_TEXT:
+	case PARAM_WORD:
 		break;
 	}
 	return "string";
@@ -40,7 +41,7 @@ static void print_schema(struct json_out *j, const struct route_param *p)
 	if (p->type == PARAM_NUMBER) {
 		jout_uint(j, "minimum", 0);
 		jout_uint(j, "maximum", p->max);
-	} else if (p->type == PARAM_TEXT) {
+	} else if (p->type == PARAM_TEXT || p->type == PARAM_WORD) {
 		jout_uint(j, "maxLength", p->max);
 	} else if (p->type == PARAM_LIST) {
 		jout_uint(j, "minItems", 1);

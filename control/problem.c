@@ -35,6 +35,9 @@ static const struct problem_row table[PROBLEM_COUNT] = {
 	[PROBLEM_CONSOLE_BUSY] = { "console-busy", 409, "Console busy",
 				   "somebody else writes to the console; "
 				   "readonly=1 is possible" },
+	[PROBLEM_IO_ERROR] = { "io-error", 409, "I/O error",
+			       "the host failed a disk; detail says which, "
+			       "and how" },
 	[PROBLEM_SUPERSEDED] = { "superseded", 409, "Superseded",
 				 "a later command took this one's place" },
 	[PROBLEM_NO_AGENT] = { "no-agent", 409, "No guest agent",

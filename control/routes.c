@@ -13,6 +13,7 @@
 #define TEXT	 "text/plain; charset=utf-8"
 #define BYTES	 "application/octet-stream"
 #define STREAM	 "text/event-stream"
+#define METRICS	 "text/plain; version=0.0.4; charset=utf-8"
 
 #define REASON                                                   \
 	{                                                        \
@@ -65,6 +66,33 @@ static const struct route_param journal_params[] = {
 
 static const struct route_param start_params[] = { START_PAUSED, REASON };
 static const struct route_param plain_params[] = { REASON };
+#define DEVICE                                                             \
+	{                                                                  \
+		"device", PARAM_BODY, PARAM_WORD, DEVICE_ID_MAX, "its id", \
+	}
+static const struct route_param resume_params[] = {
+	{ "verified", PARAM_BODY, PARAM_BOOL, 1,
+	  "somebody has looked at the storage of a disk whose flush failed" },
+	REASON,
+};
+static const struct route_param balloon_params[] = {
+	{ "memory_bytes", PARAM_BODY, PARAM_NUMBER, VM_MEMORY_MAX_BYTES,
+	  "memory that the guest is to keep" },
+	REASON,
+};
+static const struct route_param limit_params[] = {
+	DEVICE,
+	{ "bps", PARAM_BODY, PARAM_NUMBER, INT64_MAX,
+	  "bytes per second; 0: no limit; default: as it is" },
+	{ "ops", PARAM_BODY, PARAM_NUMBER, INT64_MAX,
+	  "requests or frames per second; 0: no limit; default: as it is" },
+	REASON,
+};
+static const struct route_param link_params[] = {
+	DEVICE,
+	{ "up", PARAM_BODY, PARAM_BOOL, 1, "is the cable plugged in" },
+	REASON,
+};
 static const struct route_param pause_params[] = {
 	{ "emergency", PARAM_BODY, PARAM_BOOL, 1,
 	  "stop the vCPUs now, drain nothing" },
@@ -114,6 +142,12 @@ static const struct route_param exec_params[] = {
 #define ASK(name, summary) \
 	AGENT(name, VM_ROLE_OPERATOR, agent_params, summary, api_agent_call)
 
+#define CHANGE(name, params, handler, summary)                              \
+	{                                                                   \
+		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, ROUTE_NO_COMMAND, \
+			params, COUNT(params), JSON, summary, handler       \
+	}
+
 static const struct route table[] = {
 	GET0("/v1", VM_ROLE_VIEWER, JSON, api_root,
 	     "What this is: versions, the VM's name, all routes"),
@@ -139,15 +173,24 @@ static const struct route table[] = {
 	     "The devices and their registers"),
 	GET0("/v1/vm/agent", VM_ROLE_VIEWER, JSON, api_agent,
 	     "The guest's agent: is it there, its version, when it was seen"),
+	GET0("/v1/metrics", VM_ROLE_VIEWER, METRICS, api_metrics,
+	     "All figures as Prometheus text"),
 	GET("/v1/events", VM_ROLE_VIEWER, events_params, STREAM, api_events,
 	    "Events as they come (Server-Sent Events)"),
 	GET("/v1/journal", VM_ROLE_VIEWER, journal_params, JSON, api_journal,
 	    "The newest journal records"),
 	GET0("/v1/openapi.json", VM_ROLE_VIEWER, JSON, api_openapi,
 	     "This API as an OpenAPI document"),
+	CHANGE("balloon", balloon_params, api_balloon,
+	       "Ask the guest to give memory up, or to take it back"),
+	CHANGE("limit", limit_params, api_limit,
+	       "Limit a disk or network card, at once"),
+	CHANGE("link", link_params, api_link,
+	       "Plug the cable of a network card in or out"),
 	POST("start", VM_CMD_START, start_params, "Start the VM"),
 	POST("pause", VM_CMD_PAUSE, pause_params, "Park every vCPU"),
-	POST("resume", VM_CMD_RESUME, plain_params, "Go on"),
+	POST("resume", VM_CMD_RESUME, resume_params,
+	     "Go on; what the host failed is tried again"),
 	POST("shutdown", VM_CMD_SHUTDOWN, graceful_params,
 	     "Ask the guest to power off: power button, then Ctrl-Alt-Del"),
 	POST("stop", VM_CMD_STOP, plain_params,

@@ -17,7 +17,13 @@
 
 enum param_place { PARAM_QUERY, PARAM_BODY };
 
-enum param_type { PARAM_BOOL, PARAM_NUMBER, PARAM_TEXT, PARAM_LIST };
+enum param_type {
+	PARAM_BOOL,
+	PARAM_NUMBER,
+	PARAM_TEXT,
+	PARAM_WORD,
+	PARAM_LIST
+};
 
 struct route_param {
 	const char *name;

@@ -9,19 +9,22 @@
 
 struct cli;
 
-int cli_run_command(struct cli *cli);	     /* cli_run.c */
-int cli_create_command(struct cli *cli);     /* cli_run.c */
-int cli_start_command(struct cli *cli);	     /* cli_start.c */
-int cli_delete_command(struct cli *cli);     /* cli_delete.c */
-int cli_life_command(struct cli *cli);	     /* cli_life.c: pause, stop... */
-int cli_list_command(struct cli *cli);	     /* cli_list.c */
-int cli_info_command(struct cli *cli);	     /* cli_info.c */
-int cli_config_command(struct cli *cli);     /* cli_info.c */
-int cli_stats_command(struct cli *cli);	     /* cli_stats.c */
-int cli_top_command(struct cli *cli);	     /* cli_top.c */
-int cli_wait_command(struct cli *cli);	     /* cli_wait.c */
-int cli_console_command(struct cli *cli);    /* cli_console.c */
-int cli_agent_command(struct cli *cli);	     /* cli_agent.c */
+int cli_run_command(struct cli *cli);	  /* cli_run.c */
+int cli_create_command(struct cli *cli);  /* cli_run.c */
+int cli_start_command(struct cli *cli);	  /* cli_start.c */
+int cli_delete_command(struct cli *cli);  /* cli_delete.c */
+int cli_life_command(struct cli *cli);	  /* cli_life.c: pause, stop... */
+int cli_list_command(struct cli *cli);	  /* cli_list.c */
+int cli_info_command(struct cli *cli);	  /* cli_info.c */
+int cli_config_command(struct cli *cli);  /* cli_info.c */
+int cli_stats_command(struct cli *cli);	  /* cli_stats.c */
+int cli_top_command(struct cli *cli);	  /* cli_top.c */
+int cli_wait_command(struct cli *cli);	  /* cli_wait.c */
+int cli_console_command(struct cli *cli); /* cli_console.c */
+int cli_agent_command(struct cli *cli);
+int cli_balloon_command(struct cli *cli);
+int cli_limit_command(struct cli *cli);
+int cli_link_command(struct cli *cli);	     /* cli_agent.c */
 int cli_log_command(struct cli *cli);	     /* cli_log.c */
 int cli_events_command(struct cli *cli);     /* cli_events.c */
 int cli_journal_command(struct cli *cli);    /* cli_events.c */

@@ -39,6 +39,8 @@ static char *request_body(const struct cli *cli)
 		json_object_set_new(body, "reason", json_string(reason));
 	if (cli_has(cli, CLI_PAUSED))
 		json_object_set_new(body, "paused", json_true());
+	if (cli_has(cli, CLI_VERIFIED))
+		json_object_set_new(body, "verified", json_true());
 	if (cli_has(cli, CLI_EMERGENCY))
 		json_object_set_new(body, "emergency", json_true());
 	if (cli_has(cli, CLI_FORCE_RUNG))

@@ -52,6 +52,8 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	      "Deadline of each rung of the ladder (default: as configured)"),
 	SWITCH(CLI_FORCE_RUNG, 'f', "force",
 	       "Force it when the guest doesn't listen"),
+	SWITCH(CLI_VERIFIED, 0, "verified",
+	       "somebody has looked at the storage of a disk in doubt"),
 	SWITCH(CLI_EMERGENCY, 0, "emergency",
 	       "Stop the vCPUs now, without waiting for I/O in flight"),
 	SWITCH(CLI_FORCE, 'f', "force", "Stop it first if it runs"),

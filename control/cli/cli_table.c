@@ -121,9 +121,12 @@ static const struct cli_command rows[] = {
 	.name = "resume", .group = CLI_GROUP_LIFE,
 	.summary = "Let paused VMs go on",
 	.usage = MANY_USE,
-	.about = "Goes on exactly where the VM was paused.",
+	.about =
+	"Goes on exactly where the VM was paused. In state io-error the very "
+	"requests that the host failed are tried again; --verified says that "
+	"you have looked at a disk whose flush failed.",
 	.role = "operator", .vms = CLI_VMS_MANY, .word = CLI_WORD_VM,
-	.options = { MANY, CLI_REASON, CLI_JSON, CLI_HELP },
+	.options = { CLI_VERIFIED, MANY, CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber resume web" },
 	.run = cli_life_command,
 },
@@ -247,6 +250,47 @@ static const struct cli_command rows[] = {
 		      "amber agent web interfaces --json",
 		      "amber agent web exec -- sh -c 'df -h /'" },
 	.run = cli_agent_command,
+},
+{
+	.name = "balloon", .group = CLI_GROUP_LIFE,
+	.summary = "Have a guest give memory back, or take it again",
+	.usage = "NAME SIZE",
+	.about =
+	"Asks the guest to keep SIZE of its memory and to give up the rest, "
+	"which goes back to the host; it comes back when SIZE grows. The "
+	"guest does it in its own time: `amber stats` shows how far it is.",
+	.role = "operator", .word = CLI_WORD_VM,
+	.min_args = 2, .max_args = 2,
+	.options = { CLI_REASON, CLI_JSON, CLI_HELP },
+	.examples = { "amber balloon web 256M" },
+	.run = cli_balloon_command,
+},
+{
+	.name = "limit", .group = CLI_GROUP_LIFE,
+	.summary = "Limit a disk or network card of a running VM",
+	.usage = "NAME DEVICE [bps=SIZE] [ops=N]",
+	.about =
+	"Sets the limits of a disk (bytes and requests per second) or of a "
+	"network card (bytes and frames per second, each way), at once; 0 "
+	"takes a limit away. After a restart those of the configuration "
+	"hold again.",
+	.role = "operator", .word = CLI_WORD_VM,
+	.min_args = 3, .max_args = 4,
+	.options = { CLI_REASON, CLI_JSON, CLI_HELP },
+	.examples = { "amber limit web disk0 bps=20M ops=500",
+		      "amber limit web net0 bps=0" },
+	.run = cli_limit_command,
+},
+{
+	.name = "link", .group = CLI_GROUP_LIFE,
+	.summary = "Plug the cable of a network card in or out",
+	.usage = "NAME DEVICE up|down",
+	.about = "The guest sees the link of the network card go up or down.",
+	.role = "operator", .word = CLI_WORD_VM,
+	.min_args = 3, .max_args = 3,
+	.options = { CLI_REASON, CLI_JSON, CLI_HELP },
+	.examples = { "amber link web net0 down" },
+	.run = cli_link_command,
 },
 {
 	.name = "log", .alias = "logs", .group = CLI_GROUP_CONSOLE,

@@ -270,6 +270,19 @@ struct console *vm_console(struct vm *vm)
 	return vm->console;
 }
 
+struct machine *vm_machine(struct vm *vm)
+{
+	(void)vm;
+	return NULL; /* it has no devices */
+}
+
+struct channel *vm_channel(struct vm *vm, const char *name)
+{
+	(void)vm;
+	(void)name;
+	return NULL;
+}
+
 const struct vm_config *vm_configuration(const struct vm *vm)
 {
 	return vm->config;

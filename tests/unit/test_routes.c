@@ -240,7 +240,8 @@ START_TEST(errors_of_the_vm_have_their_code)
 		{ -ETIMEDOUT, "POST /v1/vm/shutdown", "shutdown-timeout" },
 		{ -ECANCELED, "POST /v1/vm/shutdown", "superseded" },
 		{ -EBUSY, "POST /v1/vm/pause", "busy" },
-		{ -EIO, "POST /v1/vm/pause", "internal" },
+		{ -ENXIO, "POST /v1/vm/pause", "internal" },
+		{ -EIO, "POST /v1/vm/pause", "io-error" },
 	};
 	size_t i;
 
@@ -477,6 +478,7 @@ START_TEST(the_list_of_problems_is_closed_and_complete)
 		"header-timeout",
 		"wrong-state",
 		"console-busy",
+		"io-error",
 		"superseded",
 		"no-agent",
 		"too-large",
