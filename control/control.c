@@ -264,6 +264,7 @@ int control_create(struct control **out, const struct control_config *config,
 		.ctx = c,
 		.event = on_event,
 		.console_output = on_console_output,
+		.ask_agent = control_ask_agent,
 		.gone = on_gone,
 	};
 	uint64_t last;

@@ -2,9 +2,11 @@
 /* From configuration to ports on the host, and to the agent. Loop thread. */
 #include "control/ports.h"
 
+#include "base/clock.h"
 #include "control/agent.h"
 #include "control/control.h"
 #include "control/host_port.h"
+#include "control/limits.h"
 
 static void agent_port_connected(void *ctx, bool is_open)
 {
@@ -35,6 +37,30 @@ static size_t agent_send(void *ctx, const void *bytes, size_t len)
 	struct control *c = ctx;
 
 	return c->agent_port ? host_port_send(c->agent_port, bytes, len) : 0;
+}
+
+static void on_shutdown_asked(void *ctx, const json_t *ret, const struct err *e)
+{
+	struct control *c = ctx;
+
+	(void)ret;
+	if (e)
+		vm_agent_failed(c->vm, e->text);
+}
+
+int control_ask_agent(void *control, bool reboot, struct err *e)
+{
+	struct control *c = control;
+	struct agent_status status;
+
+	if (!c->agent)
+		return -ENOENT;
+	agent_status(c->agent, &status);
+	if (!status.connected)
+		return err_set(e, -ENOTCONN, "not there");
+	agent_shutdown(c->agent, reboot ? AGENT_REBOOT : AGENT_POWERDOWN,
+		       LIMIT_AGENT_CALL_MS * NS_PER_MS, on_shutdown_asked, c);
+	return 0;
 }
 
 static int open_agent_port(struct control *c, struct err *e)

@@ -192,7 +192,7 @@ static const struct route table[] = {
 	POST("resume", VM_CMD_RESUME, resume_params,
 	     "Go on; what the host failed is tried again"),
 	POST("shutdown", VM_CMD_SHUTDOWN, graceful_params,
-	     "Ask the guest to power off: power button, then Ctrl-Alt-Del"),
+	     "Ask the guest to power off: agent, power button, Ctrl-Alt-Del"),
 	POST("stop", VM_CMD_STOP, plain_params,
 	     "End it now, like pulling the "
 	     "plug"),

@@ -106,6 +106,12 @@ struct vm_observer {
 	/* The console has new output: read it with console_read(). */
 	void (*console_output)(void *ctx);
 	/*
+	 * Asks the agent in the guest to shut down (or reboot): 0, or why
+	 * it can't be asked (-ENOTCONN...). vm_agent_failed() when it turns
+	 * out later that it does not. NULL: this VM has no agent.
+	 */
+	int (*ask_agent)(void *ctx, bool reboot, struct err *e);
+	/*
 	 * A policy (or a stop under policy exit) says that the process is to
 	 * end. The VM is stopped already. Called once.
 	 */
@@ -155,6 +161,8 @@ struct vm_request {
 
 /* Hands in a command; the request is copied. */
 void vm_submit(struct vm *vm, const struct vm_request *request);
+/* The agent did not take what ask_agent() asked: the next rung's turn. */
+void vm_agent_failed(struct vm *vm, const char *why);
 /* Forgets the completion of ctx's requests (its client is gone). */
 void vm_forget(struct vm *vm, void *ctx);
 

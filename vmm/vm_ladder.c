@@ -12,19 +12,37 @@
 
 struct rung {
 	const char *name;
-	int (*press)(struct machine *m, struct err *e);
+	/* -ENOENT: this VM does not have that rung. */
+	int (*press)(struct vm *vm, struct err *e);
 };
 
-static int press_power_button(struct machine *m, struct err *e)
+static int ask_agent(struct vm *vm, struct err *e)
+{
+	bool is_reboot = vm->op.request.command == VM_CMD_REBOOT;
+
+	if (!vm->observer.ask_agent)
+		return -ENOENT;
+	return vm->observer.ask_agent(vm->observer.ctx, is_reboot, e);
+}
+
+static int press_power_button(struct vm *vm, struct err *e)
 {
 	(void)e;
-	machine_power_button(m);
+	machine_power_button(vm->machine);
 	return 0;
 }
 
+static int press_ctrl_alt_del(struct vm *vm, struct err *e)
+{
+	return machine_ctrl_alt_del(vm->machine, e);
+}
+
+#define RUNG_AGENT 0
+
 static const struct rung rungs[] = {
+	[RUNG_AGENT] = { "agent", ask_agent },
 	{ "powerbutton", press_power_button },
-	{ "ctrl-alt-del", machine_ctrl_alt_del },
+	{ "ctrl-alt-del", press_ctrl_alt_del },
 };
 
 #define RUNGS (sizeof(rungs) / sizeof(rungs[0]))
@@ -97,10 +115,13 @@ static void climb(struct vm *vm)
 
 	for (; vm->op.rung < RUNGS; vm->op.rung++) {
 		const struct rung *rung = &rungs[vm->op.rung];
+		int r = rung->press(vm, &e);
 
+		if (r == -ENOENT)
+			continue;
 		vm_emit(vm, VM_EVENT_RUNG, &vm->why, 0, vm->op.rung,
 			rung->name);
-		if (rung->press(vm->machine, &e) == 0) {
+		if (!r) {
 			loop_arm(vm->loop, &vm->rung_timer, deadline_ns(vm),
 				 on_deadline, vm);
 			return;
@@ -111,6 +132,17 @@ static void climb(struct vm *vm)
 		force(vm);
 	else
 		give_up(vm);
+}
+
+void vm_agent_failed(struct vm *vm, const char *why)
+{
+	if (!vm->op.is_active || !vm->op.on_ladder || vm->op.forced ||
+	    vm->op.rung != RUNG_AGENT)
+		return;
+	loop_disarm(&vm->rung_timer);
+	note(vm, rungs[RUNG_AGENT].name, why);
+	vm->op.rung++;
+	climb(vm);
 }
 
 void vm_ladder_begin(struct vm *vm)

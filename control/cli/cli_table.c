@@ -135,8 +135,9 @@ static const struct cli_command rows[] = {
 	.summary = "Ask the guest to shut down, by a ladder",
 	.usage = MANY_USE,
 	.about =
-	"Presses the ACPI power button; if the guest doesn't power off within "
-	"the deadline, Ctrl-Alt-Del; with --force then stops it. The answer "
+	"Asks the agent in the guest, if there is one, else or then presses "
+	"the ACPI power button; if the guest doesn't power off within the "
+	"deadline, Ctrl-Alt-Del; with --force then stops it. The answer "
 	"names the rung that worked.",
 	.role = "operator", .vms = CLI_VMS_MANY, .word = CLI_WORD_VM,
 	.options = { CLI_RUNG_TIMEOUT, CLI_FORCE_RUNG, MANY, CLI_REASON,

@@ -276,6 +276,12 @@ struct machine *vm_machine(struct vm *vm)
 	return NULL; /* it has no devices */
 }
 
+void vm_agent_failed(struct vm *vm, const char *why)
+{
+	(void)vm;
+	(void)why;
+}
+
 struct channel *vm_channel(struct vm *vm, const char *name)
 {
 	(void)vm;
