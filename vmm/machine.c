@@ -20,6 +20,7 @@
 #include "vmm/machine_private.h"
 
 #define DEFAULT_CMDLINE "console=ttyS0"
+#define CMDLINE_BYTES	(8u << 10) /* the kernel's own limit is checked later */
 
 struct phase_clock {
 	struct buf *report;
@@ -76,6 +77,37 @@ static int create_vm(struct machine *m, struct err *e)
 	return 0;
 }
 
+static bool has_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+	const char *at;
+
+	for (at = strstr(text, word); at; at = strstr(at + 1, word))
+		if ((at == text || at[-1] == ' ') &&
+		    (!at[len] || at[len] == ' '))
+			return true;
+	return false;
+}
+
+/*
+ * The configured command line; a kernel that was told not to look into the
+ * ACPI tables is told where the devices are (Linux, kernel-parameters.txt,
+ * virtio_mmio.device).
+ */
+static int write_cmdline(const struct vm_config *c, struct buf *out)
+{
+	unsigned int i;
+
+	buf_puts(out, c->append ? c->append : DEFAULT_CMDLINE);
+	if (!has_word(buf_text(out), "acpi=off"))
+		return out->error;
+	for (i = 0; i < machine_virtio_slots(c); i++)
+		buf_printf(out, " virtio_mmio.device=4K@%#x:%u",
+			   VIRTIO_MMIO_BASE + i * VIRTIO_MMIO_STEP,
+			   GSI_VIRTIO + i);
+	return out->error;
+}
+
 static int load_kernel(struct machine *m, struct boot_result *boot,
 		       struct buf *report, struct err *e)
 {
@@ -87,7 +119,7 @@ static int load_kernel(struct machine *m, struct boot_result *boot,
 		.kernels = (const char *const *)c->kernel,
 		.count = c->kernels,
 		.initrd = c->initrd,
-		.cmdline = c->append ? c->append : DEFAULT_CMDLINE,
+		.cmdline = buf_text(&m->cmdline),
 		.rsdp = ACPI_TABLES,
 		.refused = m->cfg.refused,
 		.ctx = m->cfg.ops.ctx,
@@ -138,6 +170,9 @@ static int build(struct machine *m, struct buf *report, struct err *e)
 	if (r)
 		return r;
 	phase(&clock, "kvm");
+	r = write_cmdline(m->cfg.vm, &m->cmdline);
+	if (r)
+		return err_sys(e, r, "command line");
 	r = load_kernel(m, &boot, report, e);
 	if (r)
 		return r;
@@ -170,6 +205,7 @@ int machine_build(struct machine **out, const struct machine_config *config,
 	m->kvm.fd = m->vm_fd = m->ram.fd = -1;
 	lock_init(&m->lock);
 	buf_init(&m->crash, CRASH_TEXT_BYTES);
+	buf_init(&m->cmdline, CMDLINE_BYTES);
 	r = build(m, report, e);
 	if (r) {
 		machine_destroy(m);
@@ -191,6 +227,7 @@ void machine_destroy(struct machine *m)
 	ram_destroy(&m->ram);
 	kvm_close(&m->kvm);
 	buf_fini(&m->crash);
+	buf_fini(&m->cmdline);
 	lock_fini(&m->lock);
 	free(m);
 }

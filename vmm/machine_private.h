@@ -81,6 +81,7 @@ struct machine {
 	bool ended;	    /* a report that ends the run was made */
 	bool is_describing; /* a vCPU writes the crash text */
 	struct buf crash;   /* complete when a crash is reported */
+	struct buf cmdline; /* of the kernel */
 };
 
 /* Makes all devices and puts them on the buses. */
