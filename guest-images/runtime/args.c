@@ -79,3 +79,15 @@ bool arg_given(const char *key)
 {
 	return find(key) != NULL;
 }
+
+void arg_text(const char *key, char *text, size_t bytes)
+{
+	const char *at = find(key);
+	size_t n = 0;
+
+	while (at && !at_end(at[n]) && n + 1 < bytes) {
+		text[n] = at[n];
+		n++;
+	}
+	text[n] = '\0';
+}

@@ -78,6 +78,8 @@ struct ram_range boot_free_ram(void);
 uint64_t arg_u64(const char *key, uint64_t fallback);
 bool arg_is(const char *key, const char *value);
 bool arg_given(const char *key);
+/* The word's text, cut at bytes - 1; "" when it isn't there. */
+void arg_text(const char *key, char *text, size_t bytes);
 
 /* ---- ACPI tables ---- */
 /* Fills ids with the usable CPUs' APIC ids, returns how many there are. */
@@ -123,9 +125,10 @@ uint64_t ring_call(uint64_t (*fn)(void *arg), void *arg);
 /* The guest's own system calls, numbers from SYS_GUEST on. */
 typedef uint64_t user_syscall_fn(uint64_t number, uint64_t a, uint64_t b);
 void user_set_syscalls(user_syscall_fn *fn);
-#define SYS_RETURN 0
-#define SYS_WAIT   1 /* sleep until an interrupt was served */
-#define SYS_GUEST  2
+#define SYS_RETURN  0
+#define SYS_WAIT    1 /* sleep until an interrupt was served */
+#define SYS_WAIT_IF 2 /* SYS_WAIT if the uint32_t at address a is still b */
+#define SYS_GUEST   3
 /* From CPL3: a system call through the gate. */
 uint64_t sys_call(uint64_t number, uint64_t a, uint64_t b);
 /* 64 random bits: RDRAND where the CPU has it, else mixed from the TSC. */

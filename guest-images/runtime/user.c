@@ -28,12 +28,23 @@ uint64_t ring_call(uint64_t (*fn)(void *arg), void *arg)
 	return arg_is("ring", "3") ? user_call(fn, arg) : fn(arg);
 }
 
+/* Interrupts are off here: none can come between the look and the sleep. */
+static void wait_if(const volatile uint32_t *word, uint32_t value)
+{
+	if (*word == value)
+		cpu_wait();
+}
+
 uint64_t user_syscall(struct trap_frame *f)
 {
 	if (f->rdi == SYS_RETURN)
 		user_leave(f->rsi, cpu_this()->tss.rsp0);
 	if (f->rdi == SYS_WAIT) {
 		cpu_wait();
+		return 0;
+	}
+	if (f->rdi == SYS_WAIT_IF) {
+		wait_if((const volatile uint32_t *)f->rsi, (uint32_t)f->rdx);
 		return 0;
 	}
 	return guest_syscalls ? guest_syscalls(f->rdi, f->rsi, f->rdx)
