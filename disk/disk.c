@@ -18,7 +18,7 @@
 #include "disk/disk_private.h"
 #include "disk/lock.h"
 
-#define PROBE_BYTES 512
+#define PROBE_BYTES 4096
 
 static const char *const format_names[] = { [DISK_FORMAT_UNKNOWN] = "unknown",
 					    [DISK_RAW] = "raw",
@@ -66,7 +66,8 @@ static const char *looks_like(const uint8_t *b, size_t len)
 static int choose_format(struct disk *d, const struct disk_config *config,
 			 struct err *e)
 {
-	uint8_t b[PROBE_BYTES];
+	/* O_DIRECT reads into aligned memory only. */
+	uint8_t b[PROBE_BYTES] __attribute__((aligned(PROBE_BYTES)));
 	const char *name;
 	ssize_t n;
 

@@ -139,7 +139,8 @@ static int add_disk(struct machine *m, const struct vm_disk *c, struct err *e)
 	r = disk_open(&vc.disk, &dc, e);
 	if (r)
 		return r;
-	memcpy(vc.serial, c->serial, sizeof(vc.serial));
+	snprintf(vc.serial, sizeof(vc.serial), "%.*s", VBLK_SERIAL_MAX,
+		 *c->serial ? c->serial : c->id);
 	r = vblk_create(&mv->disk[mv->disks], &vc, e);
 	if (r) {
 		disk_close(vc.disk);
