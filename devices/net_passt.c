@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,13 +31,14 @@ struct net_passt {
 	struct vnet *vnet; /* borrowed */
 	pid_t pid;	   /* 0: none */
 	int pid_fd;	   /* owned; -1: none */
+	int words_fd;	   /* owned; what it complains about; -1: none */
 	struct loop_fd watch;
 	struct loop_timer again;
 	uint64_t started_ns, delay_ns;
 };
 
 static int set_up_child(posix_spawn_file_actions_t *actions,
-			posix_spawnattr_t *attr, int fd)
+			posix_spawnattr_t *attr, int fd, int words)
 {
 	sigset_t none, usual;
 	int r;
@@ -53,7 +55,7 @@ static int set_up_child(posix_spawn_file_actions_t *actions,
 		r = posix_spawn_file_actions_addopen(actions, 1, "/dev/null",
 						     O_WRONLY, 0);
 	if (!r)
-		r = posix_spawn_file_actions_adddup2(actions, 1, 2);
+		r = posix_spawn_file_actions_adddup2(actions, words, 2);
 	if (!r)
 		r = posix_spawn_file_actions_adddup2(actions, fd, CHILD_FD);
 	if (!r)
@@ -70,7 +72,7 @@ static int set_up_child(posix_spawn_file_actions_t *actions,
 	return r;
 }
 
-static int spawn(pid_t *pid, int fd)
+static int spawn(pid_t *pid, int fd, int words)
 {
 	char name[] = PASST, foreground[] = "--foreground", option[] = "--fd",
 	     number[] = "3";
@@ -81,7 +83,7 @@ static int spawn(pid_t *pid, int fd)
 
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
-	r = set_up_child(&actions, &attr, fd);
+	r = set_up_child(&actions, &attr, fd, words);
 	if (!r)
 		r = posix_spawnp(pid, PASST, &actions, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
@@ -103,17 +105,27 @@ static int spawn_error(int error, struct err *e)
 /* Starts it; *ours is this side of the pair. */
 static int start(struct net_passt *p, int *ours, struct err *e)
 {
-	int pair[2], r;
+	int pair[2], words[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, -errno, "passt: socket pair");
-	r = spawn(&p->pid, pair[1]);
+	/* Not blocking: words that nobody reads are lost, and passt goes on. */
+	if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0) {
+		r = err_sys(e, -errno, "passt: pipe");
+		close(pair[0]);
+		close(pair[1]);
+		return r;
+	}
+	r = spawn(&p->pid, pair[1], words[1]);
 	close(pair[1]);
+	close(words[1]);
 	if (r) {
 		p->pid = 0;
 		close(pair[0]);
+		close(words[0]);
 		return spawn_error(r, e);
 	}
+	p->words_fd = words[0];
 	p->started_ns = clock_mono_ns();
 	p->pid_fd = pidfd_open(p->pid, 0);
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
@@ -141,7 +153,9 @@ static void reap(struct net_passt *p, bool kill_it)
 	loop_remove(&p->watch);
 	if (p->pid_fd >= 0)
 		close(p->pid_fd);
-	p->pid_fd = -1;
+	if (p->words_fd >= 0)
+		close(p->words_fd);
+	p->pid_fd = p->words_fd = -1;
 }
 
 static void note(struct net_passt *p, const char *text)
@@ -181,14 +195,37 @@ static void come_back(void *ctx)
 	vnet_set_backend(p->vnet, backend);
 }
 
+/* "passt has ended: its last words" */
+static void read_words(const struct net_passt *p, char *text, size_t size)
+{
+	char words[512], *line = words;
+	ssize_t n = read(p->words_fd, words, sizeof(words) - 1), i;
+
+	snprintf(text, size, "passt has ended");
+	while (n > 0 && words[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return;
+	words[n] = 0;
+	for (i = 0; i < n; i++) {
+		if (words[i] == '\n')
+			line = &words[i + 1];
+		else if ((unsigned char)words[i] < ' ')
+			words[i] = ' ';
+	}
+	snprintf(text, size, "passt has ended: %.150s", line);
+}
+
 static void on_end(void *ctx)
 {
 	struct net_passt *p = ctx;
+	char text[DEVICE_TEXT_MAX + 1];
 
 	if (!p->pid)
 		return;
+	read_words(p, text, sizeof(text));
 	reap(p, true);
-	note(p, "passt has ended");
+	note(p, text);
 	vnet_set_backend(p->vnet, NULL);
 	arm_again(p);
 }
@@ -208,7 +245,7 @@ int net_passt_create(struct net_passt **out, struct loop *loop,
 	if (!p)
 		return err_sys(e, -ENOMEM, "passt");
 	p->loop = loop;
-	p->pid_fd = -1;
+	p->pid_fd = p->words_fd = -1;
 	p->delay_ns = DELAY_NS;
 	r = start(p, &fd, e);
 	if (!r)
