@@ -14,9 +14,14 @@
 enum io_op {
 	IO_READ,
 	IO_WRITE,
-	IO_SYNC,  /* data, and what is needed to read it back: fdatasync */
+	/* All that was written by operations done before this was submitted,
+	 * and what is needed to read it back: fdatasync. */
+	IO_SYNC,
 	IO_PUNCH, /* gives the range back to the file system; reads as zeroes */
-	IO_ZERO,  /* the range reads as zeroes and stays allocated if it can */
+	/* The range reads as zeroes and stays allocated. Where the file system
+	 * has no such call zeroes are written; beyond the end the file grows
+	 * then. */
+	IO_ZERO,
 	IO_OP_COUNT
 };
 
@@ -32,6 +37,7 @@ struct io {
 	const struct iovec *iov; /* IO_READ, IO_WRITE: together bytes long */
 	unsigned int iovs;
 	bool durable; /* IO_WRITE: on stable storage when it is done */
+	bool direct; /* fd is O_DIRECT: never tried inline, as it would block */
 
 	/*
 	 * Called once, on the queue's thread, from ioq_run() and never from
@@ -44,6 +50,9 @@ struct io {
 	/* the engine's */
 	uint64_t moved; /* bytes transferred so far */
 	int result;
+	unsigned int tries; /* since the last progress */
+	bool by_writing; /* IO_ZERO: the file system can't, zeroes are written
+			  */
 	struct io *next;
 };
 

@@ -6,7 +6,9 @@
  * one for hosts without it and for tests. Interruptions, short transfers and
  * -EAGAIN are dealt with here, so that owners see whole transfers.
  *
- * One thread owns a queue and calls everything but ioq_available().
+ * One thread owns a queue and calls everything but ioq_available(). It may be
+ * opened, and given its events, by another thread before the first ioq_run(),
+ * and closed by another one when the thread that ran it has ended.
  */
 #ifndef AMBER_DISK_IOQ_H
 #define AMBER_DISK_IOQ_H
@@ -20,7 +22,7 @@
 struct ioq;
 
 enum ioq_engine {
-	IOQ_AUTO, /* io_uring where it can be had, else synchronous */
+	IOQ_AUTO, /* io_uring where it can be had and ops is NULL */
 	IOQ_URING,
 	IOQ_SYNC
 };
@@ -31,11 +33,11 @@ enum ioq_engine {
 
 /* An eventfd the thread waits for. Embed it in its owner. */
 struct ioq_event {
-	int fd; /* borrowed eventfd, nonblocking */
+	int fd; /* borrowed eventfd, nonblocking; open until ioq_close() */
 	/* The counter was above 0 and has been read. On the queue's thread. */
 	void (*ready)(struct ioq_event *ev);
-	uint64_t count; /* what was read; the engine's */
-	bool watched;	/* the engine's */
+	uint64_t count; /* what was read */
+	bool watched;	/* the engine's: it waits for this one */
 };
 
 /*
@@ -62,7 +64,10 @@ extern const struct file_ops file_ops_real;
 int ioq_open(struct ioq **out, enum ioq_engine engine, unsigned int depth,
 	     const struct file_ops *ops, struct err *e);
 
-/* Nothing may be in flight. Lets go of all events. NULL is fine. */
+/*
+ * Nothing may be in flight. Lets go of all events; one that ioq_run() has not
+ * reported yet may be lost. NULL is fine.
+ */
 void ioq_close(struct ioq *q);
 
 /* "io_uring" or "synchronous". */
@@ -73,6 +78,8 @@ int ioq_available(struct err *e);
 
 /* Queues io; it begins at the latest in the next ioq_run(). */
 void ioq_submit(struct ioq *q, struct io *io);
+/* Executes nothing: the next ioq_run() calls done(io, error). */
+void ioq_conclude(struct ioq *q, struct io *io, int error);
 /* Operations that were submitted and whose done() was not called yet. */
 unsigned int ioq_in_flight(const struct ioq *q);
 
