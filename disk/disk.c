@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening images: what kind of file it is, which format, who else has it.
- * One thread; afterwards the queue's. INV-1: a raw disk is never taken for
- * something else because of what a guest wrote into it: the format is the
- * one that was given, and without one what looks like another is refused.
+ * Disks of every format: opening (kind, lock, format), the checks before a
+ * request reaches its format, and syncs. Opened by one thread; requests are
+ * the queue's thread's.
+ *
+ * INV-1  A file is never taken for another format than the one that was
+ *        named; without a name only what looks like none is raw.
+ * INV-2  At most one sync is in flight, and no request succeeds by a sync
+ *        that was submitted before the request's own data was written.
+ * INV-3  A poisoned disk reports no success to whoever changes or flushes it.
  */
 #include "disk/disk.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,186 +21,224 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk/disk_private.h"
+#include "disk/format.h"
 #include "disk/lock.h"
 
-#define PROBE_BYTES 4096
+/* --- names -----------------------------------------------------------------
+ */
 
-static const char *const format_names[] = { [DISK_FORMAT_UNKNOWN] = "unknown",
-					    [DISK_RAW] = "raw",
-					    [DISK_QCOW2] = "qcow2" };
-static const char *const cache_names[] = { [DISK_WRITEBACK] = "writeback",
-					   [DISK_WRITETHROUGH] = "writethrough",
-					   [DISK_DIRECT] = "none" };
+static const char *const format_names[] = {
+	[DISK_RAW] = "raw",
+	[DISK_QCOW2] = "qcow2",
+};
+static const char *const cache_names[] = {
+	[DISK_WRITEBACK] = "writeback",
+	[DISK_WRITETHROUGH] = "writethrough",
+	[DISK_DIRECT] = "direct",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const char *name_of(const char *const *names, size_t count, size_t i)
+{
+	return i < count && names[i] ? names[i] : "unknown";
+}
+
+static int find_name(const char *const *names, size_t count, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (names[i] && !strcmp(names[i], text))
+			return (int)i;
+	return -1;
+}
 
 const char *disk_format_text(enum disk_format format)
 {
-	return format_names[format];
+	return name_of(format_names, COUNT(format_names), format);
+}
+
+int disk_format_parse(const char *text)
+{
+	return find_name(format_names, COUNT(format_names), text);
 }
 
 const char *disk_cache_text(enum disk_cache cache)
 {
-	return cache_names[cache];
+	return name_of(cache_names, COUNT(cache_names), cache);
 }
 
-/* --- formats --------------------------------------------------------- */
-
-/* What the first bytes look like; NULL: nothing that is known. */
-static const char *looks_like(const uint8_t *b, size_t len)
+int disk_cache_parse(const char *text)
 {
-	static const struct {
-		const char *name;
-		size_t at, len;
-		const char *magic;
-	} known[] = {
-		{ "qcow2", 0, 4, "QFI\xfb" },
-		{ "VMDK", 0, 4, "KDMV" },
-		{ "VHDX", 0, 8, "vhdxfile" },
-		{ "VHD", 0, 8, "conectix" },
-		{ "VDI", 64, 4, "\x7f\x10\xda\xbe" },
-		{ "QED", 0, 4, "QED" },
-	};
+	return find_name(cache_names, COUNT(cache_names), text);
+}
+
+/* --- which format ----------------------------------------------------------
+ */
+
+#define HEAD_BYTES 512
+
+static const struct magic {
+	size_t offset, bytes;
+	const char *magic, *name;
+} magics[] = {
+	{ 0, 4, "QFI\xfb", "qcow2" },
+	{ 0, 4, "KDMV", "VMDK" },
+	{ 0, 8, "vhdxfile", "VHDX" },
+	{ 64, 4, "\x7f\x10\xda\xbe", "VDI" },
+};
+
+/* Reads as buffered I/O does, also from a file opened for direct I/O. */
+static int read_head(const struct disk *d, uint8_t *head, struct err *e)
+{
+	void *page;
+	ssize_t n;
+
+	if (posix_memalign(&page, 4096, 4096))
+		return err_sys(e, -ENOMEM, "%s", d->path);
+	n = pread(d->fd, page, 4096, 0);
+	if (n >= HEAD_BYTES)
+		memcpy(head, page, HEAD_BYTES);
+	else
+		err_sys(e, n < 0 ? -errno : -EIO, "%s: cannot be read",
+			d->path);
+	free(page);
+	return n >= HEAD_BYTES ? 0 : -EIO;
+}
+
+static const char *recognise(const uint8_t *head)
+{
 	size_t i;
 
-	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (known[i].at + known[i].len <= len &&
-		    !memcmp(b + known[i].at, known[i].magic, known[i].len))
-			return known[i].name;
+	for (i = 0; i < COUNT(magics); i++)
+		if (!memcmp(head + magics[i].offset, magics[i].magic,
+			    magics[i].bytes))
+			return magics[i].name;
 	return NULL;
 }
 
-static int choose_format(struct disk *d, const struct disk_config *config,
-			 struct err *e)
+static int decide_format(struct disk *d, enum disk_format format, struct err *e)
 {
-	/* O_DIRECT reads into aligned memory only. */
-	uint8_t b[PROBE_BYTES] __attribute__((aligned(PROBE_BYTES)));
+	uint8_t head[HEAD_BYTES];
 	const char *name;
-	ssize_t n;
+	int r;
 
-	if (config->format == DISK_QCOW2)
-		return err_set(e, -ENOTSUP,
-			       "%s: qcow2 images can't be opened by this "
-			       "version yet; qemu-img convert makes raw ones",
+	if (format == DISK_QCOW2)
+		return err_set(e, -ENOTSUP, "%s: format qcow2 is not there yet",
 			       d->path);
+	d->ops = &raw_ops;
 	d->info.format = DISK_RAW;
-	if (config->format == DISK_RAW) /* INV-1 */
+	if (format == DISK_RAW)
 		return 0;
-	n = pread(d->fd, b, sizeof(b), 0);
-	if (n < 0)
-		return err_sys(e, -errno, "%s", d->path);
-	name = looks_like(b, (size_t)n);
-	if (name)
+	r = read_head(d, head, e);
+	if (r)
+		return r;
+	name = recognise(head);
+	if (!name)
+		return 0;
+	if (disk_format_parse(name) >= 0)
 		return err_set(e, -EINVAL,
-			       "%s: looks like %s: say format=raw if its bytes "
-			       "are the disk's",
-			       d->path, name);
-	return 0;
+			       "%s looks like a %s image: say format=%s, or "
+			       "format=raw to use its bytes as they are",
+			       d->path, name, name);
+	return err_set(
+		e, -EINVAL,
+		"%s looks like a %s image, which is not supported: "
+		"convert it (qemu-img convert -O raw), or say format=raw "
+		"to use its bytes as they are",
+		d->path, name);
 }
 
-/* --- files ----------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------
+ */
 
-static int open_error(int error, const char *path, bool read_only,
-		      struct err *e)
+static int check_kind(const char *path, const struct stat *st, struct err *e)
 {
-	if (error == EROFS || (error == EACCES && !read_only))
-		return err_sys(e, -error,
-			       "%s: can't be written (ro opens it "
-			       "for reading)",
+	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
+		return 0;
+	return err_set(e, -EINVAL,
+		       "%s is %s: a disk is a regular file or a "
+		       "block device",
+		       path,
+		       S_ISDIR(st->st_mode)    ? "a directory"
+		       : S_ISCHR(st->st_mode)  ? "a character device"
+		       : S_ISFIFO(st->st_mode) ? "a FIFO"
+					       : "a socket");
+}
+
+static int explain_open(const char *path, int flags, int r, struct err *e)
+{
+	if (r == -EROFS)
+		return err_set(e, r,
+			       "%s is on a read-only file system: say "
+			       "read-only",
 			       path);
-	return err_sys(e, -error, "%s", path);
+	if (r == -EINVAL && (flags & O_DIRECT))
+		return err_set(e, r,
+			       "%s: its file system has no direct I/O: say "
+			       "cache=writeback",
+			       path);
+	return err_sys(e, r, "%s", path);
 }
 
-static int check_kind(struct disk *d, const struct stat *st, struct err *e)
+/* Looks before it opens: opening a device or a FIFO can have effects. */
+static int open_file(struct disk *d, struct err *e)
 {
-	uint64_t bytes = (uint64_t)st->st_size;
-	int sector = DISK_SECTOR_BYTES;
+	int flags = d->info.read_only ? O_RDONLY : O_RDWR;
+	struct stat st;
 
-	if (S_ISBLK(st->st_mode)) {
-		if (ioctl(d->fd, BLKGETSIZE64, &bytes) < 0 ||
-		    ioctl(d->fd, BLKSSZGET, &sector) < 0)
-			return err_sys(e, -errno, "%s: size", d->path);
-		d->info.logical_bytes = (uint32_t)sector;
-	} else if (!S_ISREG(st->st_mode)) {
+	if (d->info.cache == DISK_DIRECT)
+		flags |= O_DIRECT;
+	if (stat(d->path, &st) < 0)
+		return err_sys(e, -errno, "%s", d->path);
+	if (check_kind(d->path, &st, e))
+		return -EINVAL;
+	d->fd = open(d->path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (d->fd < 0)
+		return explain_open(d->path, flags, -errno, e);
+	if (fstat(d->fd, &st) < 0 || fcntl(d->fd, F_SETFL, flags) < 0)
+		return err_sys(e, -errno, "%s", d->path);
+	d->is_block_device = S_ISBLK(st.st_mode);
+	return check_kind(d->path, &st, e);
+}
+
+static int find_size(struct disk *d, struct err *e)
+{
+	uint64_t bytes = 0;
+	struct stat st;
+	int r;
+
+	if (d->is_block_device)
+		r = ioctl(d->fd, BLKGETSIZE64, &bytes);
+	else
+		r = fstat(d->fd, &st);
+	if (r < 0)
+		return err_sys(e, -errno, "%s: size", d->path);
+	if (!d->is_block_device)
+		bytes = (uint64_t)st.st_size;
+	if (!bytes)
+		return err_set(e, -EINVAL, "%s is empty", d->path);
+	if (bytes % DISK_SECTOR_BYTES)
 		return err_set(e, -EINVAL,
-			       "%s: is neither a regular file nor a block "
-			       "device",
-			       d->path);
-	}
-	if (!bytes || bytes % (uint32_t)sector || bytes > INT64_MAX)
-		return err_set(e, -EINVAL,
-			       "%s: %llu bytes are no disk: a size is a "
-			       "multiple of %d, and not 0",
-			       d->path, (unsigned long long)bytes, sector);
+			       "%s: size %" PRIu64 " is not a multiple of %u",
+			       d->path, bytes, DISK_SECTOR_BYTES);
 	d->info.bytes = bytes;
 	return 0;
 }
 
-/* What O_DIRECT wants here (statx(2), STATX_DIOALIGN, Linux 6.1). */
-static void find_alignment(struct disk *d)
+static int open_all(struct disk *d, const struct disk_config *config,
+		    struct err *e)
 {
-	d->memory_align = 1;
-	if (d->info.cache != DISK_DIRECT)
-		return;
-	d->memory_align = DISK_SECTOR_BYTES;
-#ifdef STATX_DIOALIGN
-	struct statx sx;
+	int r = open_file(d, e);
 
-	if (statx(d->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx) == 0 &&
-	    (sx.stx_mask & STATX_DIOALIGN) && sx.stx_dio_offset_align) {
-		d->memory_align = sx.stx_dio_mem_align;
-		if (sx.stx_dio_offset_align > d->info.logical_bytes)
-			d->info.logical_bytes = sx.stx_dio_offset_align;
-	}
-#endif
-}
-
-static bool can_punch(const struct disk *d)
-{
-	/* Beyond the end nothing is changed, but it tells. */
-	return fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 (off_t)d->info.bytes, 4096) == 0;
-}
-
-static void describe(struct disk *d, const struct stat *st)
-{
-	struct disk_info *info = &d->info;
-
-	find_alignment(d);
-	info->physical_bytes = st->st_blksize >= 4096 ? 4096 : 512;
-	if (info->physical_bytes < info->logical_bytes)
-		info->physical_bytes = info->logical_bytes;
-	info->discard_bytes = info->physical_bytes;
-	/* A block device tells at the first request. */
-	info->can_discard =
-		!info->read_only && (S_ISBLK(st->st_mode) || can_punch(d));
-}
-
-static int open_file(struct disk *d, const struct disk_config *config,
-		     struct err *e)
-{
-	int flags = (config->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-		    O_NONBLOCK | O_NOCTTY;
-	struct stat st;
-	int r;
-
-	if (config->cache == DISK_DIRECT)
-		flags |= O_DIRECT;
-	d->fd = open(d->path, flags);
-	if (d->fd < 0 && errno == EINVAL && config->cache == DISK_DIRECT)
-		return err_set(e, -EINVAL,
-			       "%s: its file system has no O_DIRECT "
-			       "(cache=none): use another cache",
-			       d->path);
-	if (d->fd < 0)
-		return open_error(errno, d->path, config->read_only, e);
-	if (fstat(d->fd, &st) < 0)
-		return err_sys(e, -errno, "%s", d->path);
-	r = check_kind(d, &st, e);
 	if (!r)
-		r = disk_lock(d->fd, d->path, config->read_only, e);
+		r = image_lock(d->fd, !config->read_only, d->path, e);
 	if (!r)
-		describe(d, &st);
-	return r;
+		r = find_size(d, e);
+	if (!r)
+		r = decide_format(d, config->format, e);
+	return r ? r : d->ops->open(d, e);
 }
 
 int disk_open(struct disk **out, const struct disk_config *config,
@@ -206,33 +250,31 @@ int disk_open(struct disk **out, const struct disk_config *config,
 	if (!d)
 		return err_sys(e, -ENOMEM, "%s", config->path);
 	d->fd = -1;
-	d->info = (struct disk_info){ .cache = config->cache,
-				      .read_only = config->read_only,
-				      .logical_bytes = DISK_SECTOR_BYTES };
+	d->info.cache = config->cache;
+	d->info.read_only = config->read_only;
 	d->path = strdup(config->path);
-	r = d->path ? open_file(d, config, e)
+	r = d->path ? open_all(d, config, e)
 		    : err_sys(e, -ENOMEM, "%s", config->path);
-	if (!r)
-		r = choose_format(d, config, e);
-	if (r) {
+	if (r)
 		disk_close(d);
-		return r;
-	}
-	*out = d;
-	return 0;
+	else
+		*out = d;
+	return r;
 }
 
 void disk_close(struct disk *d)
 {
 	if (!d)
 		return;
-	if (d->fd >= 0)
+	if (d->ops && d->ops->close)
+		d->ops->close(d);
+	if (d->fd >= 0) {
+		image_unlock(d->fd);
 		close(d->fd);
+	}
 	free(d->path);
 	free(d);
 }
-
-/* --- use ------------------------------------------------------------- */
 
 const struct disk_info *disk_get_info(const struct disk *d)
 {
@@ -249,9 +291,134 @@ void disk_attach(struct disk *d, struct ioq *q)
 	d->q = q;
 }
 
+/* --- requests --------------------------------------------------------------
+ */
+
+static void concluded(struct io *io, int error)
+{
+	disk_finish(IO_OWNER(io, struct disk_request, io), error);
+}
+
+void disk_finish(struct disk_request *r, int error)
+{
+	r->done(r, error);
+}
+
+void disk_conclude(struct disk *d, struct disk_request *r, int error)
+{
+	r->io.done = concluded;
+	ioq_conclude(d->q, &r->io, error);
+}
+
+static bool is_inside(const struct disk_info *info,
+		      const struct disk_request *r)
+{
+	return !(r->offset % info->logical_bytes) &&
+	       !(r->bytes % info->logical_bytes) && r->offset <= info->bytes &&
+	       r->bytes <= info->bytes - r->offset;
+}
+
+/* The pieces of memory are together as long as the range. */
+static bool is_whole(const struct disk_request *r)
+{
+	uint64_t left = r->bytes;
+	unsigned int i;
+
+	for (i = 0; i < r->iovs; i++) {
+		if (r->iov[i].iov_len > left)
+			return false;
+		left -= r->iov[i].iov_len;
+	}
+	return !left;
+}
+
+static int check(const struct disk *d, const struct disk_request *r)
+{
+	bool transfers = r->op == DISK_READ || r->op == DISK_WRITE;
+	bool changes = r->op != DISK_READ && r->op != DISK_FLUSH;
+
+	if (r->op > DISK_ZERO)
+		return -EINVAL;
+	if (changes && d->info.read_only)
+		return -EROFS;
+	if (r->op != DISK_FLUSH && !is_inside(&d->info, r))
+		return -EINVAL;
+	if (transfers && !is_whole(r))
+		return -EINVAL;
+	return r->op != DISK_READ && d->is_poisoned ? -EIO : 0;
+}
+
 void disk_submit(struct disk *d, struct disk_request *r)
 {
-	raw_submit(d, r);
+	int error = check(d, r);
+
+	r->disk = d;
+	r->next = NULL;
+	r->bounce = NULL;
+	r->moved = 0;
+	if (error || (!r->bytes && r->op != DISK_FLUSH) ||
+	    (r->op == DISK_FLUSH && d->info.read_only))
+		disk_conclude(d, r, error);
+	else
+		d->ops->submit(d, r);
+}
+
+/* --- syncs -----------------------------------------------------------------
+ */
+
+static void synced(struct io *io, int error);
+
+static void start_sync(struct disk *d)
+{
+	d->syncing = d->to_sync;
+	d->to_sync = NULL;
+	d->sync.op = IO_SYNC;
+	d->sync.fd = d->fd;
+	d->sync.done = synced;
+	ioq_submit(d->q, &d->sync);
+}
+
+static void finish_list(struct disk_request *r, int error)
+{
+	struct disk_request *next;
+
+	for (; r; r = next) {
+		next = r->next;
+		disk_finish(r, error);
+	}
+}
+
+static void synced(struct io *io, int error)
+{
+	struct disk *d = IO_OWNER(io, struct disk, sync);
+	struct disk_request *list = d->syncing, *more = NULL;
+
+	d->syncing = NULL;
+	if (error) {
+		d->is_poisoned = true;
+		more = d->to_sync;
+		d->to_sync = NULL;
+	} else if (d->to_sync) {
+		start_sync(d);
+	}
+	finish_list(list, error);
+	finish_list(more, -EIO);
+}
+
+void disk_sync(struct disk *d, struct disk_request *r)
+{
+	struct disk_request **end = &d->to_sync;
+
+	if (d->is_poisoned) {
+		disk_conclude(d, r, -EIO);
+		return;
+	}
+	while (*end)
+		end = &(*end)->next;
+	r->next = NULL;
+	*end = r;
+	if (!d->syncing)
+		start_sync(d);
 }
 
 bool disk_is_poisoned(const struct disk *d)

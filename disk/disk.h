@@ -46,7 +46,13 @@ struct disk_info {
 	uint32_t discard_bytes; /* granularity */
 };
 
-enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO };
+enum disk_op {
+	DISK_READ,
+	DISK_WRITE,
+	DISK_FLUSH,   /* makes durable what was done before it was submitted */
+	DISK_DISCARD, /* a hint: done, too, where nothing can be given back */
+	DISK_ZERO
+};
 
 /*
  * One request. Embed it in its owner. Set by the submitter, unchanged until
@@ -62,11 +68,13 @@ struct disk_request {
 	/* Once, on the queue's thread, never from disk_submit(). */
 	void (*done)(struct disk_request *r, int error);
 
-	struct io io;	      /* the format's */
-	struct disk *disk;    /* the format's */
-	void *bounce;	      /* the format's, owned */
-	struct iovec bounced; /* the format's */
-	bool is_second;	      /* the format's: write done, sync follows */
+	/* the format's */
+	struct io io;
+	struct disk *disk;
+	struct disk_request *next;
+	void *bounce;	      /* owned */
+	struct iovec bounced; /* the piece that is on its way */
+	uint64_t moved;	      /* pieces before it */
 };
 
 struct disk;
@@ -90,15 +98,22 @@ const char *disk_path(const struct disk *d);
 void disk_attach(struct disk *d, struct ioq *q);
 
 /*
- * Begins r. A failed flush poisons the disk: nothing says what of the data
- * written since the last good one is on the disk, so that each further
- * write, zero and flush fails with -EIO until disk_verified().
+ * Begins r. A range that isn't made of logical blocks inside the disk ends
+ * in -EINVAL, a change of a read-only disk in -EROFS.
+ *
+ * A failed flush, or a failed sync of a durable write, poisons the disk:
+ * nothing says what of the data written since the last good one is there, so
+ * that each further write, zero, discard and flush fails with -EIO until
+ * disk_verified(). Those that wait for a sync at that moment fail, too.
  */
 void disk_submit(struct disk *d, struct disk_request *r);
 
 /* The queue's thread. */
 bool disk_is_poisoned(const struct disk *d);
-/* A person has looked at the storage and takes what is there for good. */
+/*
+ * A person has looked at the storage and takes what is there for good.
+ * Nothing may be in flight.
+ */
 void disk_verified(struct disk *d);
 
 /* "raw", "qcow2"; "writeback"... */

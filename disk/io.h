@@ -8,6 +8,7 @@
 #define AMBER_DISK_IO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -55,5 +56,9 @@ struct io {
 			  */
 	struct io *next;
 };
+
+/* The struct type whose member an io is: for done(). */
+#define IO_OWNER(io, type, member) \
+	((type *)(void *)((char *)(io)-offsetof(type, member)))
 
 #endif

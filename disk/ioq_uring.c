@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -40,7 +41,8 @@ struct uring {
 	int slow_read_fd, slow_write_fd; /* RWF_NOWAIT is unknown there */
 };
 
-/* --- opening --------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------
+ */
 
 static int setup(struct io_uring *ring, unsigned int depth, unsigned int flags)
 {
@@ -160,7 +162,8 @@ static int uring_open(struct ioq *q, struct err *e)
 	return 0;
 }
 
-/* --- steps ----------------------------------------------------------- */
+/* --- steps -----------------------------------------------------------------
+ */
 
 static bool is_inline(const struct uring *u, const struct io *io,
 		      const struct ioq_step *step)
@@ -228,15 +231,14 @@ static void prepare(struct io_uring_sqe *sqe, int fd,
 	}
 }
 
+/* Debian 12's shared liburing does not export io_uring_enable_rings(). */
 static int enable(struct uring *u)
 {
-	int r;
-
 	if (u->is_enabled)
 		return 0;
-	r = io_uring_enable_rings(&u->ring);
-	if (r < 0)
-		return r;
+	if (syscall(__NR_io_uring_register, u->ring.ring_fd,
+		    IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+		return -errno;
 	u->is_enabled = true;
 	return 0;
 }
@@ -270,7 +272,8 @@ static int uring_start(struct ioq *q, struct io *io)
 	return 0;
 }
 
-/* --- events ---------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------
+ */
 
 static void arm(struct uring *u, struct ioq_event *ev, unsigned int i)
 {
@@ -317,7 +320,8 @@ static void take_event(struct ioq *q, unsigned int i, int res)
 		u->error = n < 0 ? (int)n : -EIO;
 }
 
-/* --- a round --------------------------------------------------------- */
+/* --- a round ---------------------------------------------------------------
+ */
 
 static void reap(struct ioq *q)
 {
@@ -378,7 +382,8 @@ static int uring_wait(struct ioq *q, uint64_t timeout_ns)
 	return u->error;
 }
 
-/* --- closing --------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------
+ */
 
 /*
  * The kernel may write to counts until each read of an eventfd is off. When

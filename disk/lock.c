@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * QEMU's lock bytes. No state. INV-1: own bytes are locked before others'
- * are looked at, so that of two openers at least one sees the other.
+ * QEMU's locks on images (block/file-posix.c of QEMU 2.10 and later): for
+ * each permission one byte says "somebody uses it", another one "somebody
+ * doesn't share it". All locks are shared ones, so that taking them never
+ * fails; then the opposite bytes are looked at. Two that open at the same
+ * time may both be refused, and never both succeed.
  */
 #include "disk/lock.h"
 
@@ -12,153 +15,209 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define USED_BASE     100
 #define UNSHARED_BASE 200
+#define PERMISSIONS   4
 
-/* Permissions: the bytes' places. */
-#define READ_BIT   0
-#define WRITE_BIT  1
-#define RESIZE_BIT 3
-#define BITS	   4
+#define PERM_READ   (1U << 0)
+#define PERM_WRITE  (1U << 1)
+#define PERM_RESIZE (1U << 3) /* 2 is a write that changes nothing */
 
-#define READER	 (1u << READ_BIT)
-#define WRITER	 (READER | 1u << WRITE_BIT | 1u << RESIZE_BIT)
-#define UNSHARED (1u << WRITE_BIT | 1u << RESIZE_BIT)
+#define READER_USES PERM_READ
+#define WRITER_USES (PERM_READ | PERM_WRITE | PERM_RESIZE)
+#define UNSHARED    (PERM_WRITE | PERM_RESIZE)
 
-static int lock_byte(int fd, off_t at)
+/* --- the bytes -------------------------------------------------------------
+ */
+
+static int set_byte(int fd, off_t byte, short type)
 {
-	struct flock fl = { .l_type = F_RDLCK,
-			    .l_whence = SEEK_SET,
-			    .l_start = at,
-			    .l_len = 1 };
+	struct flock lock = { .l_type = type,
+			      .l_whence = SEEK_SET,
+			      .l_start = byte,
+			      .l_len = 1 };
 
-	return fcntl(fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
 }
 
-/* Does somebody else hold it? */
-static bool is_held(int fd, off_t at)
+static int set_bytes(int fd, off_t base, unsigned int bits)
 {
-	struct flock fl = { .l_type = F_WRLCK,
-			    .l_whence = SEEK_SET,
-			    .l_start = at,
-			    .l_len = 1 };
+	unsigned int i;
+	int r = 0;
 
-	return fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
-}
-
-static int lock_own(int fd, unsigned int used)
-{
-	int bit, r = 0;
-
-	for (bit = 0; bit < BITS && !r; bit++) {
-		if (used >> bit & 1)
-			r = lock_byte(fd, USED_BASE + bit);
-		if (!r && UNSHARED >> bit & 1)
-			r = lock_byte(fd, UNSHARED_BASE + bit);
-	}
+	for (i = 0; i < PERMISSIONS && !r; i++)
+		if (bits & 1U << i)
+			r = set_byte(fd, base + i, F_RDLCK);
 	return r;
 }
 
-static bool conflicts(int fd, unsigned int used)
+/* 1: somebody else has locked one of them. */
+static int test_bytes(int fd, off_t base, unsigned int bits)
 {
-	int bit;
+	unsigned int i;
 
-	for (bit = 0; bit < BITS; bit++) {
-		if (used >> bit & 1 && is_held(fd, UNSHARED_BASE + bit))
-			return true;
-		if (UNSHARED >> bit & 1 && is_held(fd, USED_BASE + bit))
-			return true;
+	for (i = 0; i < PERMISSIONS; i++) {
+		struct flock lock = { .l_type = F_WRLCK,
+				      .l_whence = SEEK_SET,
+				      .l_start = base + i,
+				      .l_len = 1 };
+
+		if (!(bits & 1U << i))
+			continue;
+		if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+			return -errno;
+		if (lock.l_type != F_UNLCK)
+			return 1;
 	}
-	return false;
+	return 0;
 }
 
-static void unlock_all(int fd)
-{
-	struct flock fl = { .l_type = F_UNLCK,
-			    .l_whence = SEEK_SET,
-			    .l_start = USED_BASE,
-			    .l_len = UNSHARED_BASE + BITS - USED_BASE };
+/* --- who it is -------------------------------------------------------------
+ */
 
-	fcntl(fd, F_OFD_SETLK, &fl);
+struct holder {
+	long pid;
+	char name[64];
+};
+
+/*
+ * "lock: 1: OFDLCK ADVISORY READ -1 fe:00:1234 100 101" in the text about an
+ * open file. The file itself is not asked: it may be one that hangs.
+ */
+static bool is_lock_of(const char *line, const struct stat *image)
+{
+	const char *at = strstr(line, "OFDLCK");
+	unsigned int major_no, minor_no;
+	unsigned long long inode;
+
+	if (strncmp(line, "lock:", 5) || !at)
+		return false;
+	return sscanf(at, "OFDLCK %*s %*s %*s %x:%x:%llu", &major_no, &minor_no,
+		      &inode) == 3 &&
+	       makedev(major_no, minor_no) == image->st_dev &&
+	       inode == image->st_ino;
 }
 
-/* --- who has it ------------------------------------------------------ */
-
-/* Has that process the file open (another descriptor than ours)? */
-static bool has_open(const char *pid, const struct stat *file, int own_fd)
+static bool has_lock(int dir, const char *fd, const struct stat *image)
 {
-	char path[64];
-	struct dirent *entry;
-	struct stat st;
+	int info = openat(dir, fd, O_RDONLY | O_CLOEXEC);
 	bool found = false;
-	DIR *dir;
-	int fd;
+	char line[256];
+	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%.16s/fd", pid);
+	if (info < 0)
+		return false;
+	f = fdopen(info, "r");
+	if (!f) {
+		close(info);
+		return false;
+	}
+	while (!found && fgets(line, sizeof(line), f))
+		found = is_lock_of(line, image);
+	fclose(f);
+	return found;
+}
+
+static bool holds(const char *pid, const struct stat *image)
+{
+	struct dirent *entry;
+	bool found = false;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/fdinfo", pid);
 	dir = opendir(path);
 	if (!dir)
 		return false;
-	fd = dirfd(dir);
-	while (!found && (entry = readdir(dir)) != NULL) {
-		if (atol(pid) == getpid() && atoi(entry->d_name) == own_fd)
-			continue;
-		found = fstatat(fd, entry->d_name, &st, 0) == 0 &&
-			st.st_dev == file->st_dev && st.st_ino == file->st_ino;
-	}
+	while (!found && (entry = readdir(dir)))
+		found = isdigit((unsigned char)entry->d_name[0]) &&
+			has_lock(dirfd(dir), entry->d_name, image);
 	closedir(dir);
 	return found;
 }
 
-static void read_name(const char *pid, char *name, size_t size)
+static void read_name(struct holder *holder)
 {
 	char path[64];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%.16s/comm", pid);
-	snprintf(name, size, "?");
+	snprintf(path, sizeof(path), "/proc/%ld/comm", holder->pid);
 	f = fopen(path, "re");
 	if (!f)
 		return;
-	if (fgets(name, (int)size, f))
-		name[strcspn(name, "\n")] = 0;
+	if (fgets(holder->name, sizeof(holder->name), f))
+		holder->name[strcspn(holder->name, "\n")] = '\0';
 	fclose(f);
 }
 
-/* OFD locks don't tell whose they are: looks who has the file open. */
-static int busy(int fd, const char *path, struct err *e)
+/* pid is 0 when /proc doesn't tell (another user's process, no /proc). */
+static void find_holder(int fd, struct holder *holder)
 {
 	struct dirent *entry;
-	struct stat file;
-	char name[24];
+	struct stat image;
 	DIR *proc;
-	int r = 0;
 
-	proc = fstat(fd, &file) == 0 ? opendir("/proc") : NULL;
-	while (proc && !r && (entry = readdir(proc)) != NULL) {
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    !has_open(entry->d_name, &file, fd))
-			continue;
-		read_name(entry->d_name, name, sizeof(name));
-		r = err_set(e, -EBUSY, "%s: in use by process %s (%s)", path,
-			    entry->d_name, name);
-	}
-	if (proc)
-		closedir(proc);
-	return r ? r
-		 : err_set(e, -EBUSY, "%s: in use by another process", path);
+	*holder = (struct holder){ .name = "?" };
+	if (fstat(fd, &image) < 0)
+		return;
+	proc = opendir("/proc");
+	if (!proc)
+		return;
+	while (!holder->pid && (entry = readdir(proc)))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    holds(entry->d_name, &image))
+			holder->pid = strtol(entry->d_name, NULL, 10);
+	closedir(proc);
+	if (holder->pid)
+		read_name(holder);
 }
 
-int disk_lock(int fd, const char *path, bool read_only, struct err *e)
+static int refuse(int fd, const char *path, struct err *e)
 {
-	unsigned int used = read_only ? READER : WRITER;
-	int r = lock_own(fd, used); /* INV-1 */
+	struct holder holder;
 
-	if (!r && !conflicts(fd, used))
+	image_unlock(fd);
+	find_holder(fd, &holder);
+	if (!holder.pid)
+		return err_set(e, -EBUSY, "%s: in use by another process",
+			       path);
+	return err_set(e, -EBUSY, "%s: in use by process %ld (%s)", path,
+		       holder.pid, holder.name);
+}
+
+/* --- both ------------------------------------------------------------------
+ */
+
+int image_lock(int fd, bool writes, const char *path, struct err *e)
+{
+	unsigned int uses = writes ? WRITER_USES : READER_USES;
+	int r;
+
+	r = set_bytes(fd, USED_BASE, uses);
+	if (!r)
+		r = set_bytes(fd, UNSHARED_BASE, UNSHARED);
+	if (!r)
+		r = test_bytes(fd, UNSHARED_BASE, uses);
+	if (!r)
+		r = test_bytes(fd, USED_BASE, UNSHARED);
+	if (r == 1 || r == -EAGAIN || r == -EACCES)
+		return refuse(fd, path, e);
+	if (!r)
 		return 0;
-	unlock_all(fd);
-	if (r && r != -EAGAIN && r != -EACCES)
-		return err_sys(e, r, "%s: can't lock it", path);
-	return busy(fd, path, e);
+	image_unlock(fd);
+	return err_sys(e, r, "%s: cannot be locked", path);
+}
+
+void image_unlock(int fd)
+{
+	struct flock lock = { .l_type = F_UNLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = USED_BASE,
+			      .l_len =
+				      UNSHARED_BASE + PERMISSIONS - USED_BASE };
+
+	fcntl(fd, F_OFD_SETLK, &lock);
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may open an image at the same time: byte-range locks on the file
- * itself, at the offsets and with the meaning that QEMU uses (block/
- * file-posix.c: permissions at 100, what is not shared at 200), so that
- * neither amber nor QEMU opens an image behind the other's back. They are
- * open-file-description locks: they go when the descriptor does.
+ * Who may use an image: QEMU's locks, so that neither opens what the other
+ * uses. They belong to the open file description and end with it. Any
+ * thread.
  */
 #ifndef AMBER_DISK_LOCK_H
 #define AMBER_DISK_LOCK_H
@@ -14,10 +12,11 @@
 #include "base/err.h"
 
 /*
- * Locks fd for a reader, or for the one writer. Errors: -EBUSY with who has
- * it ("PATH: in use by process 123 (qemu-system-x86)"). The lock lasts until
- * fd is closed.
+ * Takes the locks of a writer, who shares with nobody, or of a reader, who
+ * shares with readers. -EBUSY: somebody else has it, and the text says who
+ * (as far as /proc tells); then nothing is locked.
  */
-int disk_lock(int fd, const char *path, bool read_only, struct err *e);
+int image_lock(int fd, bool writes, const char *path, struct err *e);
+void image_unlock(int fd);
 
 #endif

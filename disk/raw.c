@@ -1,152 +1,313 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Raw images: a disk's byte is the file's byte. The queue's thread. INV-1: a
- * request that may not be done is answered from the queue like any other.
- * INV-2: after a failed flush nothing is acknowledged as written until
- * disk_verified().
+ * A raw image: the disk's bytes are the file's. Requests become one
+ * operation, or, for direct I/O from memory that isn't aligned for it, one
+ * per piece of a bounce buffer. A durable write is a write and a sync of its
+ * own or a shared one (docs/decisions/0010). The queue's thread.
  */
-#include <stddef.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
-#include "disk/disk_private.h"
+#include "disk/format.h"
 
-static struct disk_request *request_of(struct io *io)
+#define LOGICAL_BYTES_MAX 4096
+/* A guest chooses the size of requests, not of what is allocated for one. */
+#define BOUNCE_BYTES (1U << 17)
+#define BOUNCE_ALIGN 4096U
+
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+/* --- what the file can -----------------------------------------------------
+ */
+
+static int find_alignment(struct disk *d, struct err *e)
 {
-	return (struct disk_request *)((char *)io -
-				       offsetof(struct disk_request, io));
+	struct statx stx;
+	unsigned int sector = DISK_SECTOR_BYTES;
+
+	memset(&stx, 0, sizeof(stx));
+	if (d->is_block_device && ioctl(d->fd, BLKSSZGET, &sector) < 0)
+		return err_sys(e, -errno, "%s: sector size", d->path);
+	d->memory_align = sector;
+	d->offset_align = sector;
+	if (statx(d->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_DIOALIGN))
+		return 0;
+	if (!stx.stx_dio_offset_align)
+		return err_set(e, -EINVAL,
+			       "%s: its file system has no direct I/O for it: "
+			       "say cache=writeback",
+			       d->path);
+	d->memory_align = MAX(stx.stx_dio_mem_align, 1U);
+	d->offset_align = stx.stx_dio_offset_align;
+	return 0;
 }
 
-static void finish(struct disk_request *r, int error)
+static int set_units(struct disk *d, struct err *e)
 {
-	free(r->bounce);
-	r->bounce = NULL;
-	r->done(r, error);
+	struct disk_info *info = &d->info;
+	unsigned int physical = 4096;
+	int r;
+
+	info->logical_bytes = DISK_SECTOR_BYTES;
+	if (info->cache == DISK_DIRECT) {
+		r = find_alignment(d, e);
+		if (r)
+			return r;
+		info->logical_bytes = MAX(d->offset_align, info->logical_bytes);
+	}
+	if (info->logical_bytes > LOGICAL_BYTES_MAX ||
+	    d->memory_align > BOUNCE_ALIGN)
+		return err_set(e, -EINVAL,
+			       "%s: direct I/O needs units of %u bytes here, "
+			       "more than %u: say cache=writeback",
+			       d->path,
+			       MAX(info->logical_bytes, d->memory_align),
+			       LOGICAL_BYTES_MAX);
+	if (info->bytes % info->logical_bytes)
+		return err_set(e, -EINVAL,
+			       "%s: size %" PRIu64 " is not a multiple of %u, "
+			       "which direct I/O needs here",
+			       d->path, info->bytes, info->logical_bytes);
+	if (d->is_block_device && ioctl(d->fd, BLKPBSZGET, &physical) < 0)
+		physical = info->logical_bytes;
+	info->physical_bytes = MAX(physical, info->logical_bytes);
+	return 0;
 }
 
-static void on_done(struct io *io, int error)
+/* The device's discard granularity: of itself or, a partition, its disk. */
+static uint32_t device_discard_bytes(dev_t device)
 {
-	struct disk_request *r = request_of(io);
-	struct disk *d = r->disk;
-	unsigned int i;
-	size_t at = 0;
+	static const char *const places[] = { "", "../" };
+	unsigned int i, value = 0;
+	char path[128];
+	FILE *f = NULL;
 
-	if (error && io->op == IO_SYNC)
-		d->is_poisoned = true; /* INV-2 */
-	if (!error && r->is_second) {
-		r->is_second = false;
-		io->op = IO_SYNC;
-		ioq_submit(d->q, io);
+	for (i = 0; i < 2 && !f; i++) {
+		snprintf(path, sizeof(path),
+			 "/sys/dev/block/%u:%u/%squeue/discard_granularity",
+			 major(device), minor(device), places[i]);
+		f = fopen(path, "re");
+	}
+	if (!f)
+		return 0;
+	if (fscanf(f, "%u", &value) != 1)
+		value = 0;
+	fclose(f);
+	return value;
+}
+
+/* Punching beyond the end changes nothing and says if there is punching. */
+static void probe_discard(struct disk *d)
+{
+	struct disk_info *info = &d->info;
+	struct stat st;
+
+	if (info->read_only || fstat(d->fd, &st) < 0)
+		return;
+	if (d->is_block_device) {
+		info->discard_bytes = device_discard_bytes(st.st_rdev);
+		info->can_discard = info->discard_bytes != 0;
 		return;
 	}
-	if (!error && r->bounce && r->op == DISK_READ)
-		for (i = 0; i < r->iovs; i++) {
-			memcpy(r->iov[i].iov_base, (char *)r->bounce + at,
-			       r->iov[i].iov_len);
-			at += r->iov[i].iov_len;
-		}
-	finish(r, error);
+	info->can_discard =
+		fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)info->bytes, st.st_blksize) == 0;
+	if (info->can_discard)
+		info->discard_bytes = (uint32_t)st.st_blksize;
 }
 
-static void on_refused(struct io *io, int error)
+static int raw_open(struct disk *d, struct err *e)
 {
-	finish(request_of(io), error);
+	int r;
+
+	d->memory_align = 1;
+	d->offset_align = 1;
+	r = set_units(d, e);
+	if (!r)
+		probe_discard(d);
+	return r;
 }
+
+/* --- the bounce buffer -----------------------------------------------------
+ */
 
 static bool is_aligned(const struct disk *d, const struct disk_request *r)
 {
 	unsigned int i;
 
+	if (d->info.cache != DISK_DIRECT)
+		return true;
 	for (i = 0; i < r->iovs; i++)
 		if ((uintptr_t)r->iov[i].iov_base % d->memory_align ||
-		    r->iov[i].iov_len % d->info.logical_bytes)
+		    r->iov[i].iov_len % d->offset_align)
 			return false;
 	return true;
 }
 
-/* O_DIRECT wants aligned memory; a guest may use any. */
-static int bounce(struct disk *d, struct disk_request *r)
+/* Copies the piece that is on its way between the buffer and iov. */
+static void copy_piece(struct disk_request *r, bool to_iov)
 {
+	uint64_t skip = r->moved;
+	size_t left = r->bounced.iov_len, n;
+	char *at = r->bounce, *memory;
 	unsigned int i;
-	size_t at = 0;
 
-	if (posix_memalign(&r->bounce, d->memory_align, r->bytes)) {
-		r->bounce = NULL;
-		return -ENOMEM;
-	}
-	if (r->op == DISK_WRITE)
-		for (i = 0; i < r->iovs; i++) {
-			memcpy((char *)r->bounce + at, r->iov[i].iov_base,
-			       r->iov[i].iov_len);
-			at += r->iov[i].iov_len;
+	for (i = 0; i < r->iovs && left; i++) {
+		if (skip >= r->iov[i].iov_len) {
+			skip -= r->iov[i].iov_len;
+			continue;
 		}
-	r->bounced = (struct iovec){ r->bounce, r->bytes };
-	r->io.iov = &r->bounced;
-	r->io.iovs = 1;
-	return 0;
-}
-
-static int check(const struct disk *d, const struct disk_request *r)
-{
-	const struct disk_info *info = &d->info;
-	bool changes = r->op != DISK_READ;
-
-	if (changes && info->read_only)
-		return -EROFS;
-	if (changes && d->is_poisoned)
-		return -EIO; /* INV-2 */
-	if (r->op == DISK_FLUSH)
-		return 0;
-	if (r->offset % info->logical_bytes || r->bytes % info->logical_bytes ||
-	    r->offset > info->bytes || r->bytes > info->bytes - r->offset)
-		return -EINVAL;
-	return 0;
-}
-
-static enum io_op io_op_of(const struct disk_request *r)
-{
-	switch (r->op) {
-	case DISK_READ:
-		return IO_READ;
-	case DISK_WRITE:
-		return IO_WRITE;
-	case DISK_FLUSH:
-		return IO_SYNC;
-	case DISK_DISCARD:
-		return IO_PUNCH;
-	default:
-		return r->may_unmap ? IO_PUNCH : IO_ZERO;
+		memory = (char *)r->iov[i].iov_base + skip;
+		n = MIN(left, r->iov[i].iov_len - (size_t)skip);
+		skip = 0;
+		if (to_iov)
+			memcpy(memory, at, n);
+		else
+			memcpy(at, memory, n);
+		at += n;
+		left -= n;
 	}
 }
 
-void raw_submit(struct disk *d, struct disk_request *r)
+static void start_piece(struct disk_request *r)
 {
-	bool is_durable = r->durable || d->info.cache == DISK_WRITETHROUGH;
-	int error = check(d, r);
+	uint64_t left = r->bytes - r->moved;
 
-	r->disk = d;
+	r->bounced.iov_base = r->bounce;
+	r->bounced.iov_len = MIN(left, BOUNCE_BYTES);
+	if (r->op == DISK_WRITE)
+		copy_piece(r, false);
+	r->io.offset = r->offset + r->moved;
+	r->io.bytes = r->bounced.iov_len;
+	ioq_submit(r->disk->q, &r->io);
+}
+
+/* Returns true when there is another piece, which has been started. */
+static bool continue_bounced(struct disk_request *r, int error)
+{
+	if (!error) {
+		if (r->op == DISK_READ)
+			copy_piece(r, true);
+		r->moved += r->bounced.iov_len;
+		if (r->moved < r->bytes) {
+			start_piece(r);
+			return true;
+		}
+	}
+	free(r->bounce);
 	r->bounce = NULL;
-	r->is_second = false;
-	r->io = (struct io){
-		.op = io_op_of(r),
-		.fd = d->fd,
-		.offset = r->offset,
-		.bytes = r->bytes,
-		.iov = r->iov,
-		.iovs = r->iovs,
-		.durable = is_durable && r->op == DISK_WRITE,
-		.done = on_done,
-	};
-	if (!error && d->memory_align > 1 &&
-	    (r->op == DISK_READ || r->op == DISK_WRITE) && !is_aligned(d, r))
-		error = bounce(d, r);
-	/* Holes are made durable by a flush of their own. */
-	r->is_second =
-		is_durable && (r->op == DISK_ZERO || r->op == DISK_DISCARD);
-	if (error) {
-		r->io.done = on_refused; /* INV-1 */
-		ioq_conclude(d->q, &r->io, error);
+	return false;
+}
+
+/* --- requests --------------------------------------------------------------
+ */
+
+static bool is_durable(const struct disk_request *r)
+{
+	if (r->op != DISK_WRITE && r->op != DISK_ZERO)
+		return false;
+	return r->durable || r->disk->info.cache == DISK_WRITETHROUGH;
+}
+
+static void end(struct disk_request *r, int error)
+{
+	if (!error && is_durable(r))
+		disk_sync(r->disk, r);
+	else
+		disk_finish(r, error);
+}
+
+static void transferred(struct io *io, int error)
+{
+	struct disk_request *r = IO_OWNER(io, struct disk_request, io);
+
+	if (!r->bounce || !continue_bounced(r, error))
+		end(r, error);
+}
+
+static void allocated(struct io *io, int error)
+{
+	struct disk_request *r = IO_OWNER(io, struct disk_request, io);
+
+	if (error == -EOPNOTSUPP && r->op == DISK_DISCARD) {
+		error = 0;
+	} else if (error == -EOPNOTSUPP && io->op == IO_PUNCH) {
+		io->op = IO_ZERO;
+		ioq_submit(r->disk->q, io);
 		return;
 	}
+	end(r, error);
+}
+
+static void transfer(struct disk *d, struct disk_request *r)
+{
+	struct io *io = &r->io;
+
+	io->op = r->op == DISK_READ ? IO_READ : IO_WRITE;
+	io->done = transferred;
+	if (is_aligned(d, r)) {
+		io->iov = r->iov;
+		io->iovs = r->iovs;
+		ioq_submit(d->q, io);
+		return;
+	}
+	if (posix_memalign(&r->bounce, BOUNCE_ALIGN,
+			   MIN(r->bytes, BOUNCE_BYTES))) {
+		r->bounce = NULL;
+		disk_conclude(d, r, -ENOMEM);
+		return;
+	}
+	io->iov = &r->bounced;
+	io->iovs = 1;
+	start_piece(r);
+}
+
+static void allocate(struct disk *d, struct disk_request *r)
+{
+	bool punches = r->op == DISK_DISCARD || r->may_unmap;
+
+	r->io.op = punches ? IO_PUNCH : IO_ZERO;
+	r->io.done = allocated;
 	ioq_submit(d->q, &r->io);
 }
+
+static void raw_submit(struct disk *d, struct disk_request *r)
+{
+	r->io.fd = d->fd;
+	r->io.offset = r->offset;
+	r->io.bytes = r->bytes;
+	r->io.iov = NULL;
+	r->io.iovs = 0;
+	r->io.durable = false;
+	r->io.direct = d->info.cache == DISK_DIRECT;
+	switch (r->op) {
+	case DISK_READ:
+	case DISK_WRITE:
+		transfer(d, r);
+		break;
+	case DISK_FLUSH:
+		disk_sync(d, r);
+		break;
+	case DISK_DISCARD:
+	case DISK_ZERO:
+		allocate(d, r);
+		break;
+	}
+}
+
+const struct disk_ops raw_ops = {
+	.open = raw_open,
+	.submit = raw_submit,
+};

@@ -1,138 +1,137 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File operations that fail as a test wants: which one, how, how often; and
- * that count what was asked for. One queue's thread calls them, the test's
- * thread sets them.
+ * A struct file_ops whose calls fail as told: the at-th call of one kind and,
+ * if is_sticky, each one after it. Everything else goes to the file. One
+ * thread.
  */
 #ifndef AMBER_TESTS_UNIT_FAULT_OPS_H
 #define AMBER_TESTS_UNIT_FAULT_OPS_H
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <unistd.h>
+#include <stddef.h>
 
 #include "disk/ioq.h"
 
-enum fault_op {
+enum fault_call {
 	FAULT_READ,
 	FAULT_WRITE,
 	FAULT_SYNC,
 	FAULT_ALLOCATE,
-	FAULT_OPS
+	FAULT_CALLS
 };
 
-#define FAULT_ALWAYS (-1)
-#define FAULT_SHORT  10000 /* as an error: half of the bytes are moved */
+/* In place of an errno: at most half of the bytes, or none, are moved. */
+#define FAULT_SHORT -1
+#define FAULT_NONE  -2
 
-struct fault {
-	_Atomic int error[FAULT_OPS]; /* errno or FAULT_SHORT; 0: none */
-	_Atomic int times[FAULT_OPS]; /* left; FAULT_ALWAYS */
-	_Atomic unsigned int calls[FAULT_OPS], durable_writes;
-	pthread_mutex_t gate; /* held by the test: operations wait */
-	struct file_ops ops;
+struct fault_ops {
+	struct file_ops ops; /* what ioq_open() takes */
+	enum fault_call call;
+	int error;	   /* errno, FAULT_SHORT, FAULT_NONE; 0: no fault */
+	unsigned int at;   /* counts from 0 */
+	bool is_sticky;	   /* once, or for ever */
+	unsigned int made; /* calls of this kind so far */
+	unsigned int hits; /* faults so far */
 };
 
-static inline void fault_set(struct fault *f, enum fault_op op, int error,
-			     int times)
+static inline bool fault_is_due(struct fault_ops *f, enum fault_call call)
 {
-	atomic_store(&f->times[op], times);
-	atomic_store(&f->error[op], error);
+	unsigned int n;
+
+	if (call != f->call || !f->error)
+		return false;
+	n = f->made++;
+	if (n != f->at && !(f->is_sticky && n > f->at))
+		return false;
+	f->hits++;
+	return true;
 }
 
-/* The error that this call is to have, or 0. */
-static inline int fault_take(struct fault *f, enum fault_op op)
-{
-	int left, error = atomic_load(&f->error[op]);
-
-	atomic_fetch_add(&f->calls[op], 1);
-	pthread_mutex_lock(&f->gate);
-	pthread_mutex_unlock(&f->gate);
-	if (!error)
-		return 0;
-	left = atomic_load(&f->times[op]);
-	if (!left)
-		return 0;
-	if (left > 0)
-		atomic_fetch_sub(&f->times[op], 1);
-	return error;
-}
-
-/* Cuts a vector to half of its bytes; a single byte can't be. */
+/* The first half of the first piece, and at least a byte of it. */
 static inline struct iovec fault_half(const struct iovec *iov)
 {
-	struct iovec first = *iov;
+	return (struct iovec){ .iov_base = iov->iov_base,
+			       .iov_len = (iov->iov_len + 1) / 2 };
+}
 
-	if (first.iov_len > 1)
-		first.iov_len /= 2;
-	return first;
+static inline ssize_t fault_transfer(struct fault_ops *f, bool reads, int fd,
+				     const struct iovec *iov, int n,
+				     off_t offset, int flags)
+{
+	struct iovec half;
+
+	if (fault_is_due(f, reads ? FAULT_READ : FAULT_WRITE)) {
+		if (f->error == FAULT_NONE)
+			return 0;
+		if (f->error != FAULT_SHORT) {
+			errno = f->error;
+			return -1;
+		}
+		half = fault_half(iov);
+		iov = &half;
+		n = 1;
+	}
+	return reads ? preadv2(fd, iov, n, offset, flags)
+		     : pwritev2(fd, iov, n, offset, flags);
 }
 
 static inline ssize_t fault_preadv(void *ctx, int fd, const struct iovec *iov,
 				   int n, off_t offset, int flags)
 {
-	int error = fault_take(ctx, FAULT_READ);
-	struct iovec half = fault_half(iov);
-
-	if (error == FAULT_SHORT)
-		return preadv2(fd, &half, 1, offset, flags);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	return preadv2(fd, iov, n, offset, flags);
+	return fault_transfer(ctx, true, fd, iov, n, offset, flags);
 }
 
 static inline ssize_t fault_pwritev(void *ctx, int fd, const struct iovec *iov,
 				    int n, off_t offset, int flags)
 {
-	struct fault *f = ctx;
-	int error = fault_take(f, FAULT_WRITE);
-	struct iovec half = fault_half(iov);
+	return fault_transfer(ctx, false, fd, iov, n, offset, flags);
+}
 
-	if (flags & RWF_DSYNC)
-		atomic_fetch_add(&f->durable_writes, 1);
-	if (error == FAULT_SHORT)
-		return pwritev2(fd, &half, 1, offset, flags);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	return pwritev2(fd, iov, n, offset, flags);
+/* A call that moves no bytes can't be short. */
+static inline bool fault_fails(struct fault_ops *f, enum fault_call call)
+{
+	if (f->error < 0 || !fault_is_due(f, call))
+		return false;
+	errno = f->error;
+	return true;
 }
 
 static inline int fault_fdatasync(void *ctx, int fd)
 {
-	int error = fault_take(ctx, FAULT_SYNC);
-
-	if (error && error != FAULT_SHORT) {
-		errno = error;
-		return -1;
-	}
-	return fdatasync(fd);
+	return fault_fails(ctx, FAULT_SYNC) ? -1
+					    : file_ops_real.fdatasync(NULL, fd);
 }
 
 static inline int fault_fallocate(void *ctx, int fd, int mode, off_t offset,
 				  off_t len)
 {
-	int error = fault_take(ctx, FAULT_ALLOCATE);
-
-	if (error && error != FAULT_SHORT) {
-		errno = error;
-		return -1;
-	}
-	return fallocate(fd, mode, offset, len);
+	return fault_fails(ctx, FAULT_ALLOCATE)
+		       ? -1
+		       : file_ops_real.fallocate(NULL, fd, mode, offset, len);
 }
 
-static inline void fault_init(struct fault *f)
+static inline void fault_init(struct fault_ops *f)
 {
-	*f = (struct fault){ .gate = PTHREAD_MUTEX_INITIALIZER };
-	f->ops = (struct file_ops){ .ctx = f,
-				    .preadv = fault_preadv,
-				    .pwritev = fault_pwritev,
-				    .fdatasync = fault_fdatasync,
-				    .fallocate = fault_fallocate };
+	*f = (struct fault_ops){
+		.ops = { .ctx = f,
+			 .preadv = fault_preadv,
+			 .pwritev = fault_pwritev,
+			 .fdatasync = fault_fdatasync,
+			 .fallocate = fault_fallocate },
+	};
+}
+
+/* From now on: forgets what was counted. */
+static inline void fault_set(struct fault_ops *f, enum fault_call call,
+			     int error, unsigned int at, bool is_sticky)
+{
+	f->call = call;
+	f->error = error;
+	f->at = at;
+	f->is_sticky = is_sticky;
+	f->made = 0;
+	f->hits = 0;
 }
 
 #endif

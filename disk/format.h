@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between an open disk (disk/disk.c) and its format: disk.c opens, locks,
+ * checks ranges and keeps the poison rule; a format turns requests into
+ * operations on files. Private to disk/.
+ */
+#ifndef AMBER_DISK_FORMAT_H
+#define AMBER_DISK_FORMAT_H
+
+#include "disk/disk.h"
+
+struct disk_ops {
+	/*
+	 * fd is open, of the right kind and locked; sets the rest of info.
+	 * What it leaves behind on an error close() takes away.
+	 */
+	int (*open)(struct disk *d, struct err *e);
+	void (*close)(struct disk *d);
+	/* The range and the state of the disk have been checked. */
+	void (*submit)(struct disk *d, struct disk_request *r);
+};
+
+struct disk {
+	const struct disk_ops *ops;
+	struct disk_info info;
+	char *path; /* owned */
+	int fd;	    /* owned; the top layer */
+	bool is_block_device;
+	bool is_poisoned;
+	struct ioq *q; /* borrowed from the thread that submits */
+	void *host;    /* owned by the format */
+
+	/* Direct I/O: memory, and offsets and lengths. Else 1 and 1. */
+	uint32_t memory_align, offset_align;
+
+	/*
+	 * One fdatasync is in flight at a time: the kernel reports a lost
+	 * write to one of two that run together, so that the other's success
+	 * would be a false one. What comes meanwhile shares the next one.
+	 */
+	struct io sync;
+	struct disk_request *syncing, *to_sync; /* through next */
+};
+
+extern const struct disk_ops raw_ops;
+
+/* Ends r now: only from inside ioq_run(). */
+void disk_finish(struct disk_request *r, int error);
+/* Ends r in the next ioq_run(). */
+void disk_conclude(struct disk *d, struct disk_request *r, int error);
+/* Makes all durable that is done, then ends r. */
+void disk_sync(struct disk *d, struct disk_request *r);
+
+#endif
