@@ -24,8 +24,7 @@
 #include "disk/format.h"
 #include "disk/lock.h"
 
-/* --- names -----------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------- */
 
 static const char *const format_names[] = {
 	[DISK_RAW] = "raw",
@@ -34,7 +33,7 @@ static const char *const format_names[] = {
 static const char *const cache_names[] = {
 	[DISK_WRITEBACK] = "writeback",
 	[DISK_WRITETHROUGH] = "writethrough",
-	[DISK_DIRECT] = "direct",
+	[DISK_DIRECT] = "none",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -74,8 +73,7 @@ int disk_cache_parse(const char *text)
 	return find_name(cache_names, COUNT(cache_names), text);
 }
 
-/* --- which format ----------------------------------------------------------
- */
+/* --- which format ---------------------------------------------------- */
 
 #define HEAD_BYTES 512
 
@@ -150,8 +148,7 @@ static int decide_format(struct disk *d, enum disk_format format, struct err *e)
 		d->path, name);
 }
 
-/* --- opening ---------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------- */
 
 static int check_kind(const char *path, const struct stat *st, struct err *e)
 {
@@ -291,8 +288,7 @@ void disk_attach(struct disk *d, struct ioq *q)
 	d->q = q;
 }
 
-/* --- requests --------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------- */
 
 static void concluded(struct io *io, int error)
 {
@@ -363,8 +359,7 @@ void disk_submit(struct disk *d, struct disk_request *r)
 		d->ops->submit(d, r);
 }
 
-/* --- syncs -----------------------------------------------------------------
- */
+/* --- syncs ----------------------------------------------------------- */
 
 static void synced(struct io *io, int error);
 

@@ -116,8 +116,10 @@ bool disk_is_poisoned(const struct disk *d);
  */
 void disk_verified(struct disk *d);
 
-/* "raw", "qcow2"; "writeback"... */
+/* "raw", "qcow2"; "writeback"... -1 when there is no such name. */
 const char *disk_format_text(enum disk_format format);
+int disk_format_parse(const char *text);
 const char *disk_cache_text(enum disk_cache cache);
+int disk_cache_parse(const char *text);
 
 #endif

@@ -31,8 +31,7 @@
 
 static uint8_t zeroes[ZERO_BYTES] __attribute__((aligned(4096)));
 
-/* --- lists -----------------------------------------------------------------
- */
+/* --- lists ----------------------------------------------------------- */
 
 static void append(struct io_list *list, struct io *io)
 {
@@ -61,8 +60,7 @@ static void put_back(struct io_list *list, struct io *io)
 	list->first = io;
 }
 
-/* --- steps -----------------------------------------------------------------
- */
+/* --- steps ----------------------------------------------------------- */
 
 static bool is_transfer(const struct io *io)
 {
@@ -139,8 +137,7 @@ void ioq_next_step(struct io *io, struct ioq_step *step)
 	}
 }
 
-/* --- answers ---------------------------------------------------------------
- */
+/* --- answers --------------------------------------------------------- */
 
 /* A read met the end of the file. */
 static void zero_rest(struct io *io)
@@ -202,8 +199,7 @@ void ioq_fired(struct ioq *q, unsigned int i, uint64_t count)
 	q->fired |= UINT32_C(1) << i;
 }
 
-/* --- submission ------------------------------------------------------------
- */
+/* --- submission ------------------------------------------------------ */
 
 static int check(const struct io *io)
 {
@@ -265,8 +261,7 @@ int ioq_watch(struct ioq *q, struct ioq_event *ev, int fd,
 	return 0;
 }
 
-/* --- a round ---------------------------------------------------------------
- */
+/* --- a round --------------------------------------------------------- */
 
 static bool has_budget(const struct ioq *q)
 {
@@ -349,8 +344,7 @@ int ioq_run(struct ioq *q, uint64_t timeout_ns)
 	}
 }
 
-/* --- the queue -------------------------------------------------------------
- */
+/* --- the queue ------------------------------------------------------- */
 
 static int open_engine(struct ioq *q, const struct ioq_engine_ops *ops,
 		       struct err *e)

@@ -41,8 +41,7 @@ struct uring {
 	int slow_read_fd, slow_write_fd; /* RWF_NOWAIT is unknown there */
 };
 
-/* --- opening ---------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------- */
 
 static int setup(struct io_uring *ring, unsigned int depth, unsigned int flags)
 {
@@ -162,8 +161,7 @@ static int uring_open(struct ioq *q, struct err *e)
 	return 0;
 }
 
-/* --- steps -----------------------------------------------------------------
- */
+/* --- steps ----------------------------------------------------------- */
 
 static bool is_inline(const struct uring *u, const struct io *io,
 		      const struct ioq_step *step)
@@ -272,8 +270,7 @@ static int uring_start(struct ioq *q, struct io *io)
 	return 0;
 }
 
-/* --- events ----------------------------------------------------------------
- */
+/* --- events ---------------------------------------------------------- */
 
 static void arm(struct uring *u, struct ioq_event *ev, unsigned int i)
 {
@@ -320,8 +317,7 @@ static void take_event(struct ioq *q, unsigned int i, int res)
 		u->error = n < 0 ? (int)n : -EIO;
 }
 
-/* --- a round ---------------------------------------------------------------
- */
+/* --- a round --------------------------------------------------------- */
 
 static void reap(struct ioq *q)
 {
@@ -382,8 +378,7 @@ static int uring_wait(struct ioq *q, uint64_t timeout_ns)
 	return u->error;
 }
 
-/* --- closing ---------------------------------------------------------------
- */
+/* --- closing --------------------------------------------------------- */
 
 /*
  * The kernel may write to counts until each read of an eventfd is off. When

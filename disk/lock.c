@@ -30,8 +30,7 @@
 #define WRITER_USES (PERM_READ | PERM_WRITE | PERM_RESIZE)
 #define UNSHARED    (PERM_WRITE | PERM_RESIZE)
 
-/* --- the bytes -------------------------------------------------------------
- */
+/* --- the bytes ------------------------------------------------------- */
 
 static int set_byte(int fd, off_t byte, short type)
 {
@@ -75,8 +74,7 @@ static int test_bytes(int fd, off_t base, unsigned int bits)
 	return 0;
 }
 
-/* --- who it is -------------------------------------------------------------
- */
+/* --- who it is ------------------------------------------------------- */
 
 struct holder {
 	long pid;
@@ -188,8 +186,7 @@ static int refuse(int fd, const char *path, struct err *e)
 		       holder.pid, holder.name);
 }
 
-/* --- both ------------------------------------------------------------------
- */
+/* --- both ------------------------------------------------------------ */
 
 int image_lock(int fd, bool writes, const char *path, struct err *e)
 {

@@ -28,8 +28,7 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
-/* --- what the file can -----------------------------------------------------
- */
+/* --- what the file can ----------------------------------------------- */
 
 static int find_alignment(struct disk *d, struct err *e)
 {
@@ -140,8 +139,7 @@ static int raw_open(struct disk *d, struct err *e)
 	return r;
 }
 
-/* --- the bounce buffer -----------------------------------------------------
- */
+/* --- the bounce buffer ----------------------------------------------- */
 
 static bool is_aligned(const struct disk *d, const struct disk_request *r)
 {
@@ -211,8 +209,7 @@ static bool continue_bounced(struct disk_request *r, int error)
 	return false;
 }
 
-/* --- requests --------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------- */
 
 static bool is_durable(const struct disk_request *r)
 {

@@ -118,8 +118,8 @@ START_TEST(names_are_parsed_as_they_are_printed)
 	ck_assert_int_eq(disk_format_parse("vmdk"), -1);
 	ck_assert_int_eq(disk_format_parse(""), -1);
 	ck_assert_str_eq(disk_cache_text(DISK_WRITETHROUGH), "writethrough");
-	ck_assert_int_eq(disk_cache_parse("direct"), DISK_DIRECT);
-	ck_assert_int_eq(disk_cache_parse("none"), -1);
+	ck_assert_int_eq(disk_cache_parse("none"), DISK_DIRECT);
+	ck_assert_int_eq(disk_cache_parse("direct"), -1);
 	ck_assert_str_eq(disk_format_text(99), "unknown");
 }
 END_TEST

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "devices/vblk.h"
-#include "tests/unit/fault_ops.h"
+#include "tests/unit/vblk_fault.h"
 #include "tests/unit/suite.h"
 #include "tests/unit/virtio_rig.h"
 
