@@ -165,14 +165,14 @@ START_TEST(without_flush_every_write_is_durable)
 	blk_open(&b,
 		 &(struct blk_options){ .engine = IOQ_SYNC, .no_flush = true });
 	ck_assert_uint_eq(blk_do(&b, OUT, 0, BLK_DATA), 0);
-	ck_assert_uint_eq(atomic_load(&b.fault.durable_writes), 1);
+	ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]), 1);
 	blk_close(&b);
 
 	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC,
 					    .cache = DISK_WRITETHROUGH });
 	ck_assert_uint_eq(rig_features(&b.rig) & BLK_FLUSH, 0);
 	ck_assert_uint_eq(blk_do(&b, OUT, 0, BLK_DATA), 0);
-	ck_assert_uint_eq(atomic_load(&b.fault.durable_writes), 1);
+	ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]), 1);
 	blk_close(&b);
 }
 END_TEST
@@ -186,10 +186,10 @@ START_TEST(the_driver_may_switch_to_writethrough)
 	ck_assert_uint_eq(
 		b.rig.device->ops->read(b.rig.device, 0, 0x100 + 32, 1), 1);
 	ck_assert_uint_eq(blk_do(&b, OUT, 0, BLK_DATA), 0);
-	ck_assert_uint_eq(atomic_load(&b.fault.durable_writes), 0);
+	ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]), 0);
 	b.rig.device->ops->write(b.rig.device, 0, 0x100 + 32, 1, 0);
 	ck_assert_uint_eq(blk_do(&b, OUT, 0, BLK_DATA), 0);
-	ck_assert_uint_eq(atomic_load(&b.fault.durable_writes), 1);
+	ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]), 1);
 	blk_close(&b);
 }
 END_TEST

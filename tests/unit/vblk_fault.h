@@ -29,7 +29,7 @@ enum fault_op {
 struct fault {
 	_Atomic int error[FAULT_OPS]; /* errno or FAULT_SHORT; 0: none */
 	_Atomic int times[FAULT_OPS]; /* left; FAULT_ALWAYS */
-	_Atomic unsigned int calls[FAULT_OPS], durable_writes;
+	_Atomic unsigned int calls[FAULT_OPS];
 	pthread_mutex_t gate; /* held by the test: operations wait */
 	struct file_ops ops;
 };
@@ -87,12 +87,9 @@ static inline ssize_t fault_preadv(void *ctx, int fd, const struct iovec *iov,
 static inline ssize_t fault_pwritev(void *ctx, int fd, const struct iovec *iov,
 				    int n, off_t offset, int flags)
 {
-	struct fault *f = ctx;
-	int error = fault_take(f, FAULT_WRITE);
+	int error = fault_take(ctx, FAULT_WRITE);
 	struct iovec half = fault_half(iov);
 
-	if (flags & RWF_DSYNC)
-		atomic_fetch_add(&f->durable_writes, 1);
 	if (error == FAULT_SHORT)
 		return pwritev2(fd, &half, 1, offset, flags);
 	if (error) {
