@@ -4,7 +4,7 @@
  * destroyed by the machine's thread, which does not run together with the
  * loop's; reset and loaded by any thread, under the lock: see INV-1 in
  * vsock_private.h. Connections are not saved: who loads a state finds none,
- * and is told (5.10.6.8).
+ * and is told (5.10.6.7).
  */
 #include "devices/vsock.h"
 
