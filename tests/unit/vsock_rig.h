@@ -15,13 +15,16 @@
 #include "devices/vsock.h"
 #include "tests/unit/virtio_rig.h"
 
-#define CID	  42
-#define ENTRIES	  64
-#define RX_BYTES  4096
-#define TX_GPA	  (RIG_DATA + ENTRIES * RX_BYTES)
-#define HEADER	  44
-#define MAX_TX	  70000
-#define STEPS_MAX 64
+#define CID	 42
+#define ENTRIES	 64
+#define RX_BYTES 4096
+#define TX_GPA	 (RIG_DATA + ENTRIES * RX_BYTES)
+#define HEADER	 44
+#define MAX_TX	 70000
+
+#ifndef STEPS_MAX
+#define STEPS_MAX 64 /* rounds of the loop until all has settled */
+#endif
 
 enum { RX, TX, EVENT };
 enum { REQUEST = 1, RESPONSE, RST, SHUTDOWN, RW, UPDATE, ASK };
