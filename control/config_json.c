@@ -366,7 +366,8 @@ static void print_row(struct json_out *j, const struct config_row *row,
 		break;
 	case CONFIG_NUMBER:
 		memcpy(&narrow, at, sizeof(narrow));
-		jout_uint(j, row->key, narrow);
+		if (narrow || !row->min) /* else: none was given */
+			jout_uint(j, row->key, narrow);
 		break;
 	case CONFIG_BYTES:
 		memcpy(&wide, at, sizeof(wide));

@@ -50,6 +50,11 @@ static const struct config_row rows[] = {
 	  "a virtio console (hvc0) beside the serial line", NULL },
 	{ "balloon", "balloon", "on|off", CONFIG_BOOL, OFFSET(balloon), 0, 0,
 	  false, "off", "a memory balloon with free page reporting", NULL },
+	{ "vsock", "vsock", "CID", CONFIG_NUMBER, OFFSET(vsock_cid),
+	  VSOCK_CID_MIN, VSOCK_CID_MAX, false, "none",
+	  "a socket device, the guest's address is CID; on the host: "
+	  "vsock.sock",
+	  NULL },
 	{ "rng", "rng", "on|off", CONFIG_BOOL, OFFSET(rng), 0, 0, false, "off",
 	  "an entropy device", NULL },
 	{ "rng_bps", "rng-bps", "SIZE", CONFIG_RATE, OFFSET(rng_bps), 0,

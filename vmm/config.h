@@ -14,6 +14,7 @@
 #include "devices/device_event.h"
 #include "devices/vblk.h"
 #include "devices/vconsole.h"
+#include "devices/vsock.h"
 #include "disk/disk.h"
 
 #define VM_NAME_MAX	    63	/* characters of a VM's name */
@@ -94,9 +95,10 @@ struct vm_port {
 	char name[VPORT_NAME_MAX + 1];
 };
 
-#define VM_PORTS_MAX	 6 /* besides the agent's */
-#define VM_AGENT_PORT	 "org.qemu.guest_agent.0"
-#define VM_VSOCK_CID_MIN 3
+#define VM_PORTS_MAX  6 /* besides the agent's */
+#define VM_AGENT_PORT "org.qemu.guest_agent.0"
+
+#define VM_VSOCK_SOCKET "vsock.sock" /* in run_dir */
 
 struct vm_config {
 	/*

@@ -23,6 +23,7 @@ struct machine;
 struct vballoon;
 struct vnet;
 struct vrng;
+struct vsock;
 
 /* Called on vCPU threads, with a device's lock perhaps held: only post. */
 struct machine_ops {
@@ -118,5 +119,6 @@ struct vblk *machine_disk(struct machine *m, unsigned int n);
 struct vrng *machine_rng(struct machine *m);
 struct vnet *machine_net(struct machine *m, unsigned int n);
 struct vballoon *machine_balloon(struct machine *m);
+struct vsock *machine_vsock(struct machine *m);
 
 #endif

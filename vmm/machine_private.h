@@ -23,6 +23,7 @@
 #include "devices/vconsole.h"
 #include "devices/vnet.h"
 #include "devices/vrng.h"
+#include "devices/vsock.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/ram.h"
@@ -46,6 +47,7 @@ struct machine_virtio {
 	unsigned int nets;
 	struct vconsole *console;
 	struct vballoon *balloon;
+	struct vsock *vsock;
 	struct vrng *rng;
 	struct io_thread *thread; /* of the small devices; NULL: none */
 };

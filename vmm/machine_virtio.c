@@ -20,9 +20,15 @@ static bool has_console(const struct vm_config *c)
 	return c->virtio_console || c->agent || c->ports;
 }
 
+static bool has_vsock(const struct vm_config *c)
+{
+	return c->vsock_cid;
+}
+
 unsigned int machine_virtio_slots(const struct vm_config *c)
 {
-	return c->disks + c->nets + has_console(c) + c->balloon + c->rng;
+	return c->disks + c->nets + has_console(c) + c->balloon + has_vsock(c) +
+	       c->rng;
 }
 
 /* --- interrupts and kicks -------------------------------------------- */
@@ -214,18 +220,47 @@ static int add_balloon(struct machine *m, struct err *e)
 	return machine_fill_slot(m, vballoon_virtio(m->dev.virtio.balloon), e);
 }
 
+static int add_vsock(struct machine *m, struct err *e)
+{
+	const struct vm_config *vm = m->cfg.vm;
+	struct vsock_config c = {
+		.virtio = machine_next_slot(m, "vsock0"),
+		.loop = io_thread_loop(m->dev.virtio.thread),
+		.cid = vm->vsock_cid,
+	};
+	int r;
+
+	if (!*vm->run_dir)
+		return err_set(e, -EINVAL,
+			       "vsock0: a vsock needs a VM with a control "
+			       "socket");
+	r = snprintf(c.path, sizeof(c.path), "%s/" VM_VSOCK_SOCKET,
+		     vm->run_dir);
+	if (r >= (int)sizeof(c.path))
+		return err_set(e, -ENAMETOOLONG,
+			       "vsock0: %s/" VM_VSOCK_SOCKET
+			       ": a socket's path has up to %zu characters",
+			       vm->run_dir, sizeof(c.path) - 1);
+	r = vsock_create(&m->dev.virtio.vsock, &c, e);
+	if (r)
+		return r;
+	return machine_fill_slot(m, vsock_virtio(m->dev.virtio.vsock), e);
+}
+
 static int add_small(struct machine *m, const struct vm_config *c,
 		     struct err *e)
 {
 	int r = 0;
 
-	if (!has_console(c) && !c->balloon && !c->rng)
+	if (!has_console(c) && !c->balloon && !has_vsock(c) && !c->rng)
 		return 0;
 	r = io_thread_create(&m->dev.virtio.thread, "devices", e);
 	if (!r && has_console(c))
 		r = add_console(m, e);
 	if (!r && c->balloon)
 		r = add_balloon(m, e);
+	if (!r && has_vsock(c))
+		r = add_vsock(m, e);
 	if (!r && c->rng)
 		r = add_rng(m, e);
 	return r;
@@ -274,6 +309,7 @@ void machine_remove_virtio(struct machine *m)
 		serial_take_console(m->dev.serial);
 	vconsole_destroy(mv->console);
 	vballoon_destroy(mv->balloon);
+	vsock_destroy(mv->vsock);
 	vrng_destroy(mv->rng);
 	io_thread_destroy(mv->thread);
 	for (i = 0; i < mv->slots; i++)
@@ -331,6 +367,11 @@ struct vnet *machine_net(struct machine *m, unsigned int n)
 struct vballoon *machine_balloon(struct machine *m)
 {
 	return m->dev.virtio.balloon;
+}
+
+struct vsock *machine_vsock(struct machine *m)
+{
+	return m->dev.virtio.vsock;
 }
 
 struct vrng *machine_rng(struct machine *m)

@@ -105,6 +105,15 @@ START_TEST(numbers_are_checked_on_both_sides)
 	ck_assert_str_eq(e.text, "--memory: 20000001 is no multiple of 4096");
 	ck_assert_int_lt(set("memory", "16E"), 0);
 	ck_assert_str_eq(e.text, "--memory: '16E' is too large");
+	ck_assert_uint_eq(config.vsock_cid, 0);
+	ck_assert_int_lt(set("vsock", "2"), 0);
+	ck_assert_str_eq(e.text, "--vsock: 2 is not in 3..4294967294");
+	ck_assert_int_lt(set("vsock", "4294967295"), 0);
+	ck_assert_int_lt(set("vsock", "4294967296"), 0);
+	ck_assert_uint_eq(config.vsock_cid, 0);
+	ck_assert_int_eq(set("vsock", "3"), 0);
+	ck_assert_int_eq(set("vsock", "4294967294"), 0);
+	ck_assert_uint_eq(config.vsock_cid, 4294967294u);
 	ck_assert_int_lt(set("shutdown-timeout", "0"), 0);
 	ck_assert_int_eq(set("shutdown-timeout", "86400"), 0);
 	ck_assert_int_lt(set("shutdown-timeout", "86401"), 0);
@@ -292,6 +301,27 @@ START_TEST(what_was_read_is_printed_back_identically)
 }
 END_TEST
 
+START_TEST(a_vsock_is_printed_back_and_none_is_not)
+{
+	struct buf out;
+
+	begin();
+	buf_init(&out, LIMIT_JSON_CONFIG_BYTES);
+	ck_assert_int_eq(config_to_json(&config, &out), 0);
+	ck_assert_ptr_null(strstr(buf_text(&out), "vsock"));
+	ck_assert_msg(from(buf_text(&out)) == 0, "%s", e.text);
+	buf_reset(&out);
+	ck_assert_msg(from("{\"vsock\": 42}") == 0, "%s", e.text);
+	ck_assert_uint_eq(config.vsock_cid, 42);
+	ck_assert_int_eq(config_to_json(&config, &out), 0);
+	ck_assert_ptr_nonnull(strstr(buf_text(&out), "\"vsock\": 42"));
+	buf_fini(&out);
+	vm_config_fini(&config);
+	expect_bad("{\"vsock\": 0}", "config.json: vsock: 0 is not in "
+				     "3..4294967294");
+}
+END_TEST
+
 START_TEST(memory_in_a_file_may_have_a_suffix)
 {
 	begin();
@@ -459,6 +489,7 @@ int main(void)
 		a_bad_feature_in_a_list_adds_none,
 		policies_that_were_not_given_depend_on_the_use,
 		what_was_read_is_printed_back_identically,
+		a_vsock_is_printed_back_and_none_is_not,
 		memory_in_a_file_may_have_a_suffix,
 		bad_files_are_refused_with_the_key_and_the_value,
 		bad_json_is_refused_with_its_place,
