@@ -145,7 +145,7 @@ struct vsock {
 	} host;
 };
 
-/* --- vsock.c ------------------------------------------------------------- */
+/* --- vsock.c --------------------------------------------------------- */
 /*
  * Around all that the loop's thread does: takes the lock, drops what is to
  * be dropped; serves the guest, releases the lock.
@@ -154,7 +154,7 @@ void vsock_enter(struct vsock *s) LOCK_TAKES(s->virtio.lock);
 void vsock_leave(struct vsock *s) LOCK_RELEASES(s->virtio.lock);
 void vsock_count(_Atomic uint64_t *counter, uint64_t n);
 
-/* --- vsock_conn.c: connections and their host side ----------------------- */
+/* --- vsock_conn.c: connections and their host side ------------------- */
 int vsock_conns_init(struct vsock *s, struct err *e);
 void vsock_conns_fini(struct vsock *s);
 /* NULL when there are too many. Owns fd then. */
@@ -185,7 +185,7 @@ bool vsock_conn_has_data(const struct vsock_conn *c);
 void vsock_conn_linger(struct vsock_conn *c, uint64_t ns);
 void vsock_queue_rst(struct vsock *s, struct vsock_rst rst);
 
-/* --- vsock_host.c: Unix sockets ------------------------------------------ */
+/* --- vsock_host.c: Unix sockets -------------------------------------- */
 int vsock_listen(struct vsock *s, struct err *e);
 void vsock_unlisten(struct vsock *s);
 /* A program of the host says what it wants. c may be gone after that. */
@@ -193,7 +193,7 @@ void vsock_greet(struct vsock_conn *c);
 /* A descriptor connected to who listens on that port, or -1. */
 int vsock_dial(const struct vsock *s, uint32_t port);
 
-/* --- vsock_tx.c, vsock_rx.c: packets; true when more may be there -------- */
+/* --- vsock_tx.c, vsock_rx.c: packets; true when more may be there ---- */
 bool vsock_serve_tx(struct virtio *v) LOCK_NEEDS(v->lock);
 bool vsock_serve_rx(struct virtio *v) LOCK_NEEDS(v->lock);
 bool vsock_serve_event(struct virtio *v) LOCK_NEEDS(v->lock);
