@@ -22,13 +22,13 @@ word() {
 
 # check NAME COMMAND...: the command's success becomes a fact.
 check() {
-	name=$1
+	local fact=$1
 	shift
 	if "$@" >/run/why.$$ 2>&1; then
-		echo "$name=ok"
+		echo "$fact=ok"
 		return
 	fi
-	echo "$name=failed"
+	echo "$fact=failed"
 	tail -n 15 /run/why.$$ | sed 's/^/| /'
 	broken=1
 	return 1
