@@ -31,13 +31,14 @@ MODULES = ["button", "evdev", "pvpanic-mmio", "virtio_mmio", "virtio_blk",
            "vmw_vsock_virtio_transport"]
 
 PACKAGES = [debian.BUSYBOX, "fio", "qemu-guest-agent", "e2fsprogs", "dpkg",
-            "tar", "socat"]
+            "tar", "socat", "wget"]
 # Needed to install or to administer, not to run.
 WITHOUT = {"python3", "init-system-helpers", "debconf", "logsave", "adduser",
            "dmsetup", "libaudit-common", "libtirpc-common"}
 PROGRAMS = ["usr/bin/busybox", "usr/bin/fio", "usr/sbin/qemu-ga",
             "usr/sbin/e2fsck", "usr/sbin/mke2fs", "etc/mke2fs.conf",
-            "usr/bin/dpkg-deb", "usr/bin/tar", "usr/bin/socat"]
+            "usr/bin/dpkg-deb", "usr/bin/tar", "usr/bin/socat",
+            "usr/bin/wget"]
 LIBRARIES = ["usr/lib64", "usr/lib/x86_64-linux-gnu",
              "usr/lib/x86_64-linux-gnu/ceph"]
 MERGED = ("bin", "sbin", "lib", "lib64")  # links into usr, as Debian has them
@@ -50,6 +51,9 @@ ACCOUNTS = {
                   "nobody:x:65534:65534:nobody:/:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
     "etc/hostname": "amber-guest\n",
+    # No database that a static program would load the libraries of.
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nservices: files\n"
+                         "hosts: files dns\n",
     "etc/hosts": "127.0.0.1 localhost amber-guest\n",
 }
 

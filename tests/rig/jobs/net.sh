@@ -22,7 +22,7 @@ make_uplink() {
 	modprobe dummy && ip link add up0 type dummy &&
 		ip addr add 192.0.2.2/24 dev up0 && ip link set up0 up &&
 		ip route add default via 192.0.2.1 dev up0 &&
-		echo 'nameserver 192.0.2.1' >/etc/resolv.conf
+		mkdir -p /etc && echo 'nameserver 192.0.2.1' >/etc/resolv.conf
 }
 
 make_tap() {

@@ -14,13 +14,20 @@ port_device() {
 	return 1
 }
 
+has_open() {
+	for fd in "/proc/$1/fd/"*; do
+		[ "$(readlink "$fd")" = "$2" ] && return
+	done
+	return 1
+}
+
 start_agent() {
 	port=$(port_device org.qemu.guest_agent.0) || return
 	mkdir -p /run/qemu-ga
 	qemu-ga -m virtio-serial -p "$port" -t /run/qemu-ga \
-		-f /run/qemu-ga.pid -l /run/qemu-ga.log </dev/null &
-	within 30 test -s /run/qemu-ga.pid || {
-		cat /run/qemu-ga.log
-		return 1
-	}
+		-l /run/qemu-ga.log </dev/null &
+	agent=$!
+	within 30 has_open $agent "$port" && return
+	cat /run/qemu-ga.log
+	return 1
 }
