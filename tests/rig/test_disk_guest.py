@@ -61,7 +61,9 @@ class Guest:
                         "file=%s" % (name, self.path(name + ".raw")),
                         "-device", "virtio-blk-device,drive=%s,serial=%s"
                         % (name, name)]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        with open(self.path("qemu.log"), "wb") as log:
+            self._process = subprocess.Popen(command, stderr=log,
+                                             stdin=subprocess.DEVNULL)
 
     def path(self, name):
         return os.path.join(self._directory, name)

@@ -9,7 +9,8 @@ DATA_MIB=64
 APPEND="console=ttyS0 quiet panic=-1"
 
 mount_disks() {
-	mkdir -p $DISKS && mount -t ext4 /dev/vdc $DISKS && cd $DISKS
+	mkdir -p $DISKS && mount -t ext4 /dev/vdc $DISKS &&
+		cd $DISKS || return
 }
 
 # fresh_data: an empty second disk.
@@ -41,7 +42,7 @@ life() {
 # Allow a job its time as long as the console moves, then look at the facts.
 ends_well() {
 	said=-1
-	until amber wait "$vm" --for stopped --timeout $SLOW; do
+	until amber wait "$vm" --for stopped --timeout "$SLOW"; do
 		was=$said
 		said=$(amber log "$vm" | wc -c)
 		[ "$said" = "$was" ] && echo "the guest says nothing more" &&
