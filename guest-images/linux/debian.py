@@ -103,21 +103,58 @@ def _unpacked(deb, where):
     return root
 
 
+def _deb(name, cache):
+    """The package's file in the cache; fetched if it is not there."""
+    is_kernel = name == KERNEL
+    found = _cached(cache, _kernel_pattern() if is_kernel else name + "_*.deb")
+    return found or _download(
+        _real_kernel_package() if is_kernel else name, cache)
+
+
+def deb(name):
+    """Path of a package's file; fetched if it is not in the cache."""
+    cache = os.path.join(build_dir(), "cache", "debs")
+    with locked(cache):
+        return _deb(name, cache)
+
+
 def package(name):
     """Directory with the unpacked files of a package.
 
-    Fetches what is missing. name is KERNEL or the name of a package without
-    dependencies of its own, such as BUSYBOX.
+    Fetches what is missing, but nothing that the package depends on: see
+    closure(). name is KERNEL or the name of a package.
     """
     cache = os.path.join(build_dir(), "cache", "debs")
     roots = os.path.join(build_dir(), "cache", "roots")
-    is_kernel = name == KERNEL
     with locked(cache), locked(roots):
-        deb = _cached(cache, _kernel_pattern() if is_kernel else name + "_*.deb")
-        if not deb:
-            deb = _download(_real_kernel_package() if is_kernel else name,
-                            cache)
-        return _unpacked(deb, roots)
+        return _unpacked(_deb(name, cache), roots)
+
+
+def _depends(name):
+    """Names of the packages that one needs; of alternatives the first."""
+    try:
+        text = subprocess.run(
+            ["dpkg-deb", "-f", deb(name), "Pre-Depends", "Depends"],
+            check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PartsError("%s can't be read: %s" % (name, error))
+    text = re.sub(r"^\S+:", ",", text, flags=re.M)
+    return re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9.+-]+)", text)
+
+
+def closure(names, without):
+    """The packages given and all they depend on, sorted.
+
+    without: names that are left out, with what only they depend on.
+    """
+    found = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in found and name not in without:
+            found.add(name)
+            todo += _depends(name)
+    return sorted(found)
 
 
 class Kernel:

@@ -27,3 +27,16 @@ $(LINUX_GUEST_OUT)/vmlinuz $(LINUX_GUEST_OUT)/initrd.img &: \
 		$(addprefix $(LINUX_GUEST_SRC)/,mkguest.py debian.py \
 		initramfs.py init powerbutton)
 	$(LINUX_GUEST_SRC)/mkguest.py $(LINUX_GUEST_OUT)/outb $(LINUX_GUEST_OUT)
+
+# The same kernel with a root file system on a virtio disk, for the jobs in
+# rootfs/jobs. Its packages (90 MB) are fetched when this is made, not before.
+.PHONY: guests-linux-disk
+guests-linux-disk: $(LINUX_GUEST_OUT)/vmlinuz $(LINUX_GUEST_OUT)/root.raw \
+	$(LINUX_GUEST_OUT)/initrd-disk.img
+
+$(LINUX_GUEST_OUT)/root.raw $(LINUX_GUEST_OUT)/initrd-disk.img &: \
+		$(LINUX_GUEST_OUT)/outb \
+		$(addprefix $(LINUX_GUEST_SRC)/,rootfs.py debian.py \
+		initramfs.py init-disk powerbutton) \
+		$(shell find $(LINUX_GUEST_SRC)/rootfs -type f)
+	$(LINUX_GUEST_SRC)/rootfs.py $(LINUX_GUEST_OUT)/outb $(LINUX_GUEST_OUT)

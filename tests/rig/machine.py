@@ -30,6 +30,7 @@ APPEND = ("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable "
           "apparmor=0 random.trust_cpu=on")
 JOB_DISK_BYTES = 1 << 30  # sparse: the limit of a job's archive
 OUT_DISK_BYTES = 1 << 30  # sparse: the limit of what a job leaves in out/
+FILES_DISK_BYTES = 2 << 30  # sparse: a job's large files, as a file system
 HELLO = b"rig: up\n"
 PR_SET_PDEATHSIG = 1
 
@@ -68,7 +69,7 @@ class Shape:
             "-device", "virtio-serial-pci",
             "-chardev", "stdio,id=job,signal=off",
             "-device", "virtserialport,chardev=job,name=rig"]
-        for name in ("job", "out"):
+        for name in ("job", "out", "files"):
             command += [
                 "-drive", "if=none,id=%s,format=raw,cache=unsafe,file=%s"
                 % (name, os.path.join(directory, name + ".img")),
@@ -127,7 +128,8 @@ class Machine:
         self.directory = tempfile.mkdtemp(dir=rig_dir, prefix=owned("run"))
         self._monitor = None
         self._process = None
-        for name, size in (("job", JOB_DISK_BYTES), ("out", OUT_DISK_BYTES)):
+        for name, size in (("job", JOB_DISK_BYTES), ("out", OUT_DISK_BYTES),
+                           ("files", FILES_DISK_BYTES)):
             with open(self.path(name + ".img"), "wb") as stream:
                 stream.truncate(size)
         ram = os.path.join(state or save or self.directory, "ram")
@@ -190,6 +192,26 @@ class Machine:
                            % (len(archive), JOB_DISK_BYTES))
         with open(self.path("job.img"), "r+b") as stream:
             stream.write(archive)
+
+    def give_files(self, paths):
+        """Make an ext4 file system of files on a third disk, /dev/vdc.
+
+        For what is too large for L1's memory or needs direct I/O; holes stay
+        holes. L1 has not read that disk yet.
+        """
+        stage = self.path("files")
+        os.mkdir(stage)
+        try:
+            for path in paths:
+                subprocess.run(["cp", "--sparse=always", "--reflink=auto",
+                                path, stage], check=True, timeout=300)
+            subprocess.run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-E",
+                            "assume_storage_prezeroed=1,nodiscard", "-d",
+                            stage, self.path("files.img")], check=True,
+                           timeout=300)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RigError("the job's files: %s" % error)
+        shutil.rmtree(stage)
 
     def send(self, data):
         self._process.stdin.write(data)

@@ -25,7 +25,7 @@ RIG_DIR = os.path.join(debian.build_dir(), "rig")
 # Loaded by init: what a job always has. The rest: modprobe in the job.
 MODULES = ["virtio_pci", "virtio_blk", "virtio_console", "kvm-amd", "tun",
            "loop", "vhost_net", "vhost_vsock", "virtio_net", "bridge",
-           "dm-flakey", "dm-log-writes"]
+           "dm-flakey", "dm-log-writes", "dummy"]
 
 SETUP_SECTS = 0x1f1  # Linux boot protocol, the setup header of a bzImage
 PAYLOAD_OFFSET = 0x248

@@ -57,7 +57,7 @@ def _save_state(base, shape, silence, state):
 
 
 def run(script, put=(), loads=(), get=None, shape=None, cold=False,
-        silence=120, limit=1800, write=None):
+        silence=120, limit=1800, write=None, files=()):
     """Run a shell script in L1; returns its exit status.
 
     put: (path here, name in the job's directory) pairs; programs bring their
@@ -65,6 +65,8 @@ def run(script, put=(), loads=(), get=None, shape=None, cold=False,
     at run time. get: a directory here that receives what the job left in out/.
     silence: seconds without any sign of life, limit: seconds in all; both
     raise TimeoutError. write: called with the job's output, as it comes.
+    files: paths of large files, on an ext4 file system that the job mounts
+    from /dev/vdc.
     machine.RigError, debian.PartsError: the rig failed, not the job.
     """
     shape = shape or machine.Shape()
@@ -77,6 +79,8 @@ def run(script, put=(), loads=(), get=None, shape=None, cold=False,
     with machine.Machine(base, shape, parts.RIG_DIR, state=state) as l1:
         try:
             l1.give_job(archive)
+            if files:
+                l1.give_files(files)
             if not state:
                 l1.wait_for_hello(silence)
             l1.send(b"%d\n" % round(time.time()))
@@ -126,6 +130,9 @@ def _arguments(argv):
     parser.add_argument("--put", action="append", default=[], type=_pair,
                         metavar="FILE[:NAME]", help="bring a file, a program "
                         "with its libraries, or a directory; repeatable")
+    parser.add_argument("--file", action="append", default=[], metavar="FILE",
+                        help="bring a large file, on an ext4 file system on "
+                        "/dev/vdc; repeatable")
     parser.add_argument("--lib", action="append", default=[], metavar="NAME",
                         help="bring a library that a program loads at run "
                         "time, such as libcurl.so.4; repeatable")
@@ -160,7 +167,8 @@ def main():
             print(_saved_state(parts.Base(), shape, options.timeout))
             return 0
         return run(script, options.put, options.lib, options.get, shape,
-                   options.cold, options.timeout, options.limit)
+                   options.cold, options.timeout, options.limit,
+                   files=options.file)
     except TimeoutError as error:
         print("rig: %s" % error, file=sys.stderr)
         return TIMED_OUT

@@ -35,6 +35,16 @@ JOBS = {  # name: (script, what it needs, options of the rig's machine)
     "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],
                      {"mem": 4608, "icount": True}),
 }
+# Jobs for devices that amber is about to get: run only when --only names
+# them. Once their devices are there, their rows move up into JOBS.
+DISK_GUEST = ["vmlinuz", "initrd-disk.img"]
+COMING_JOBS = {
+    "disk": ("disk.sh", DISK_GUEST + ["root.raw"], {}),
+    "net": ("net.sh", DISK_GUEST + ["root.raw", "passt", "socat"], {}),
+    "agent": ("agent.sh", DISK_GUEST + ["root.raw", "socat"], {}),
+}
+LARGE = ["root.raw"]  # on a file system of their own, not in L1's memory
+TOOLS = ["passt", "socat"]  # of this machine, brought with their libraries
 
 Outcome = collections.namedtuple("Outcome", "status seconds reason")
 
@@ -94,13 +104,13 @@ class Report:
         return self._commentary
 
 
-def build_linux_guest():
-    """The stock kernel and initramfs, made by the guest's own recipe.
+def build_linux_guest(targets):
+    """The stock kernel and what it boots, made by the guest's own recipe.
 
     Returns None, or the line that says why it could not be made.
     """
     done = subprocess.run(["make", "-s", "-f", "guest-images/linux/linux.mk",
-                           "guests-linux"], cwd=parts.ROOT, timeout=1800,
+                           *targets], cwd=parts.ROOT, timeout=1800,
                           stderr=subprocess.PIPE, text=True)
     if done.returncode == 0:
         return None
@@ -114,9 +124,16 @@ def what_to_put(build, needs):
     guests = os.path.join(parts.ROOT, "build/guests")
     pairs = [(os.path.join(build, name), name)
              for name in ("amber", "amber-vmm")]
-    pairs.append((os.path.join(jobs, "lib.sh"), "lib.sh"))
+    pairs += [(os.path.join(jobs, name), name)
+              for name in ("lib.sh", "disklib.sh")]
     for name in needs:
-        if name == "guests":
+        if name in LARGE:
+            continue
+        if name in TOOLS:
+            if not shutil.which(name):
+                raise parts.debian.PartsError("%s is not installed" % name)
+            pairs.append((shutil.which(name), name))
+        elif name == "guests":
             pairs += [(os.path.join(guests, leaf), "guests/" + leaf)
                       for leaf in sorted(os.listdir(guests))
                       if leaf.endswith(".elf")]
@@ -137,7 +154,7 @@ def missing(build):
 
 
 def run_job(name, build, show):
-    script, needs, options = JOBS[name]
+    script, needs, options = {**JOBS, **COMING_JOBS}[name]
     report = Report(show)
     trouble = None
     began = time.monotonic()
@@ -147,7 +164,9 @@ def run_job(name, build, show):
         rig.run(text, what_to_put(build, needs), write=report.write,
                 shape=machine.Shape(**options),
                 silence=SILENCE_S, limit=LIMIT_S,
-                loads=LOADED_AT_RUN_TIME)
+                loads=LOADED_AT_RUN_TIME,
+                files=[os.path.join(parts.ROOT, "build/guests/linux", leaf)
+                       for leaf in needs if leaf in LARGE])
     except (TimeoutError, machine.RigError, OSError,
             parts.debian.PartsError) as error:
         trouble = str(error)
@@ -161,8 +180,9 @@ def run_job(name, build, show):
 
 def main():
     parser = argparse.ArgumentParser(description="Run amber in the rig.")
-    parser.add_argument("--only", action="append", choices=sorted(JOBS),
-                        help="this job; repeatable (default: all)")
+    parser.add_argument("--only", action="append", choices=sorted({**JOBS, **COMING_JOBS}),
+                        help="this job; repeatable (default: all that amber "
+                        "has the devices for)")
     parser.add_argument("--build", default=os.path.join(parts.ROOT, "build"),
                         help="where amber and amber-vmm lie")
     parser.add_argument("--figures", metavar="FILE",
@@ -177,7 +197,10 @@ def main():
     if reason:
         show("skip rig: " + reason)
         return SKIPPED
-    reason = build_linux_guest()
+    names = options.only or list(JOBS)
+    reason = build_linux_guest(
+        ["guests-linux"] + ["guests-linux-disk"] * bool(
+            set(names) & set(COMING_JOBS)))
     if reason and "can't be fetched" in reason:
         show("skip rig: " + reason)
         return SKIPPED
@@ -185,7 +208,7 @@ def main():
         show("FAIL rig: " + reason)
         return 1
     reports = [run_job(name, options.build, show)
-               for name in options.only or JOBS]
+               for name in names]
     if options.figures:
         figures = {k: v for r in reports for k, v in r.figures.items()}
         parts.write_file(options.figures, json.dumps(figures).encode())

@@ -1,0 +1,84 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash source-path=SCRIPTDIR
+#
+# Debian's stock guest agent over amber's virtio console, the balloon, and
+# the entropy device.
+
+. ./lib.sh
+. ./disklib.sh
+
+plan agent_answers \
+	agent_says_what_the_guest_is \
+	agent_runs_a_command_and_brings_its_output \
+	agent_brings_the_status_of_a_command \
+	agent_answers_after_pause_and_resume \
+	power_button_still_shuts_the_guest_down \
+	missing_agent_is_said_at_once \
+	balloon_takes_memory_and_gives_it_back \
+	entropy_comes_from_the_device
+
+start_agent() {
+	run_guest "$vm" job=agent --disk root.raw --agent on || return
+	wait_for_fact agent_is_up=ok || return
+	wait_until amber agent "$vm" ping
+}
+
+info() {
+	amber agent "$vm" info | grep -q 7.2 && return
+	echo "no version of the agent in: $(amber agent "$vm" info)"
+	return 1
+}
+
+output() {
+	equal "uname in the guest" Linux "$(amber agent "$vm" exec -- /bin/uname)"
+}
+
+exit_status() {
+	amber agent "$vm" exec -- /bin/sh -c 'exit 7'
+	equal "status of the command" 7 $?
+}
+
+pause_and_resume() {
+	amber pause "$vm" && amber resume "$vm" && amber agent "$vm" ping
+}
+
+power_button() {
+	amber powerbutton "$vm" && wait_for stopped
+}
+
+# The port is there, but nobody has opened it in the guest.
+no_agent() {
+	run_guest "$vm" "job=boot then=idle" --disk root.raw --agent on || return
+	wait_for_fact job_end=ok || return
+	if amber agent "$vm" ping; then
+		echo "somebody answered"
+		return 1
+	fi
+	amber stop "$vm"
+}
+
+balloon() {
+	run_guest "$vm" "job=balloon balloon=watch" --disk root.raw \
+		--balloon on || return
+	wait_for_fact balloon_watches=1 || return
+	amber balloon "$vm" 160M || return
+	wait_for_fact balloon_takes_memory=ok || return
+	amber balloon "$vm" 256M || return
+	ends_well && facts balloon_gives_memory_back=ok
+}
+
+mount_disks || exit 1
+start_scenario agent
+promise agent_answers start_agent
+promise agent_says_what_the_guest_is info
+promise agent_runs_a_command_and_brings_its_output output
+promise agent_brings_the_status_of_a_command exit_status
+promise agent_answers_after_pause_and_resume pause_and_resume
+promise power_button_still_shuts_the_guest_down power_button
+start_scenario absent
+promise missing_agent_is_said_at_once no_agent
+start_scenario balloon
+promise balloon_takes_memory_and_gives_it_back balloon
+start_scenario entropy
+promise entropy_comes_from_the_device life job=rng --disk root.raw --rng on
