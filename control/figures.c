@@ -14,6 +14,7 @@
 #include "devices/vblk.h"
 #include "devices/vnet.h"
 #include "devices/vrng.h"
+#include "devices/vsock.h"
 #include "vmm/machine.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -242,12 +243,52 @@ static bool get_rng(struct vm *vm, unsigned int n, char *id, void *out)
 	return true;
 }
 
+/* --- vsock ------------------------------------------------------------- */
+
+struct vsock_figures {
+	struct vsock_stats s;
+	uint64_t open;
+};
+
+#define AT(m) offsetof(struct vsock_figures, m)
+
+static const struct row vsock_rows[] = {
+	{ "open", "gauge", AT(open), "connections now" },
+	{ "connections", "counter", AT(s.connections), "connections ever" },
+	{ "to_host_bytes", "counter", AT(s.to_host_bytes),
+	  "bytes from the guest" },
+	{ "to_guest_bytes", "counter", AT(s.to_guest_bytes),
+	  "bytes to the guest" },
+	{ "resets", "counter", AT(s.resets), "resets sent to the guest" },
+	{ "refused", "counter", AT(s.refused),
+	  "connections that did not come about" },
+	{ "dropped", "counter", AT(s.dropped),
+	  "packets of the guest with a wrong sender" },
+};
+
+#undef AT
+
+static bool get_vsock(struct vm *vm, unsigned int n, char *id, void *out)
+{
+	struct machine *m = vm_machine(vm);
+	struct vsock *v = m && !n ? machine_vsock(m) : NULL;
+	struct vsock_figures *f = out;
+
+	if (!v)
+		return false;
+	vsock_get_stats(v, &f->s);
+	f->open = f->s.open;
+	snprintf(id, DEVICE_ID_MAX + 1, "vsock0");
+	return true;
+}
+
 /* --- printing -------------------------------------------------------- */
 
 union figures {
 	struct disk_figures disk;
 	struct net_figures net;
 	struct balloon_figures balloon;
+	struct vsock_figures vsock;
 	uint64_t rng;
 };
 
@@ -264,6 +305,7 @@ static const struct class
 	{ "nets", "net", net_rows, COUNT(net_rows), get_net },
 	{ "balloons", "balloon", balloon_rows, COUNT(balloon_rows),
 	  get_balloon },
+	{ "vsocks", "vsock", vsock_rows, COUNT(vsock_rows), get_vsock },
 	{ "rngs", "rng", rng_rows, COUNT(rng_rows), get_rng },
 };
 
