@@ -153,6 +153,11 @@ $(OUT)/bench/bare: $(BENCH_SRC) tests/bench/bare.h devices/platform.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $(BENCH_SRC)
 
+# build/bench/ioq FILE BYTES: docs/decisions/0010
+$(OUT)/bench/ioq: tests/bench/ioq.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) -luring
+
 $(OUT)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $<

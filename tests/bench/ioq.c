@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "disk/ioq.h"
+#include "disk/disk.h"
 
 #define BLOCK	  4096
 #define DEPTH_MAX 64
@@ -123,6 +123,7 @@ static void measure_buffered(int fd)
 	form.direct = true;
 	both_depths("cached read, ring", form, IOQ_URING, 200000);
 	form.op = IO_WRITE;
+	both_depths("(all pages become dirty)", form, IOQ_SYNC, 500000);
 	both_depths("buffered write, ring", form, IOQ_URING, 50000);
 	form.direct = false;
 	both_depths("buffered write, tried", form, IOQ_URING, 50000);
@@ -143,6 +144,65 @@ static void measure_uncached(int fd)
 				    : "uncached read, inline first",
 			&form, IOQ_URING, i % 2 ? 32 : 1, 4000);
 	}
+}
+
+/* --- durable writes of a disk: a write, and a sync that is shared ----------
+ */
+
+static struct disk_request requests[DEPTH_MAX];
+static struct iovec pieces[DEPTH_MAX];
+
+static void next_request(struct disk_request *r, int error)
+{
+	if (error)
+		exit(1);
+	if (!left)
+		return;
+	left--;
+	r->offset = draw() % blocks * BLOCK;
+	disk_submit(r->disk, r);
+}
+
+static void measure_disk(struct disk *d, unsigned int depth, uint64_t count)
+{
+	uint64_t start;
+	unsigned int i;
+
+	if (ioq_open(&q, IOQ_URING, depth, NULL, NULL))
+		return;
+	disk_attach(d, q);
+	left = count;
+	start = clock_mono_ns();
+	for (i = 0; i < depth; i++) {
+		pieces[i] = (struct iovec){ memory[i], BLOCK };
+		requests[i] = (struct disk_request){ .op = DISK_WRITE,
+						     .bytes = BLOCK,
+						     .iov = &pieces[i],
+						     .iovs = 1,
+						     .durable = true,
+						     .disk = d,
+						     .done = next_request };
+		next_request(&requests[i], 0);
+	}
+	while (ioq_in_flight(q))
+		if (ioq_run(q, IOQ_FOREVER) < 0)
+			exit(1);
+	printf("%-28s depth %2u  %8.2f us each\n", "durable write, shared sync",
+	       depth,
+	       (double)(clock_mono_ns() - start) / (double)count / NS_PER_US);
+	ioq_close(q);
+}
+
+static void measure_shared_sync(const char *path)
+{
+	const struct disk_config config = { .path = path, .format = DISK_RAW };
+	struct disk *d;
+
+	if (disk_open(&d, &config, NULL))
+		return;
+	measure_disk(d, 1, 2000);
+	measure_disk(d, 32, 2000);
+	disk_close(d);
 }
 
 static void measure_durable(int fd)
@@ -180,6 +240,7 @@ int main(int argc, char **argv)
 	measure_buffered(fd);
 	measure_uncached(fd);
 	measure_durable(fd);
+	measure_shared_sync(argv[1]);
 	measure_direct(argv[1]);
 	close(fd);
 	unlink(argv[1]);
