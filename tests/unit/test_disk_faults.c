@@ -216,6 +216,23 @@ START_TEST(flushes_and_durable_writes_in_flight_fail_together)
 }
 END_TEST
 
+/* A second sync would succeed, and say nothing about what was lost. */
+START_TEST(a_durable_write_that_is_done_after_a_failed_flush_fails)
+{
+	struct disk_try flush, write;
+
+	setup(DISK_WRITEBACK);
+	fault_set(&faults, FAULT_SYNC, EIO, 0, false);
+	disk_submit(rig.disk, &rig_make(&flush, DISK_FLUSH, 0, NULL, 0)->r);
+	rig_make(&write, DISK_WRITE, 0, data, BYTES)->r.durable = true;
+	ck_assert_int_eq(rig_finish(&rig, &write), -EIO);
+	ck_assert_int_eq(flush.error, -EIO);
+	ck_assert_uint_eq(faults.made, 1);
+	check_poisoned();
+	rig_teardown(&rig);
+}
+END_TEST
+
 /* --- how many syncs --------------------------------------------------------
  */
 
@@ -266,6 +283,7 @@ int main(void)
 		a_failed_flush_is_not_cured_by_the_next_one,
 		a_durable_write_that_cannot_be_synced_poisons,
 		flushes_and_durable_writes_in_flight_fail_together,
+		a_durable_write_that_is_done_after_a_failed_flush_fails,
 		flushes_that_wait_share_a_sync_that_begins_later,
 		writethrough_syncs_and_writeback_does_not,
 	};
