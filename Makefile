@@ -153,6 +153,11 @@ $(OUT)/bench/bare: $(BENCH_SRC) tests/bench/bare.h devices/platform.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $(BENCH_SRC)
 
+# build/bench/ioq FILE BYTES: docs/decisions/0010
+$(OUT)/bench/ioq: tests/bench/ioq.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) -luring
+
 $(OUT)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $<
@@ -169,7 +174,7 @@ DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
 	libjansson-dev zlib1g-dev libcurl4-openssl-dev python3 busybox-static \
 	kmod zstd lz4 xz-utils clang libclang-rt-14-dev clang-format cppcheck \
 	shellcheck check libsubunit-dev acpica-tools qemu-system-x86 curl \
-	liburing-dev passt e2fsprogs fio
+	liburing-dev passt e2fsprogs fio qemu-utils
 
 .PHONY: deps
 deps:

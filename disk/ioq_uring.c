@@ -18,6 +18,8 @@
 #include "disk/ioq_engine.h"
 
 #define SQ_ENTRIES_MAX 1024
+/* So many reads go without an inline attempt after one that found nothing. */
+#define READS_AFTER_MISS 8
 
 /* user_data: the address of an io, or one of these. */
 #define TAG_CANCEL   UINT64_C(1)
@@ -39,6 +41,7 @@ struct uring {
 	bool polls; /* a read of a nonblocking eventfd doesn't wait */
 	int error;  /* of an event: the thread can't go on */
 	int slow_read_fd, slow_write_fd; /* RWF_NOWAIT is unknown there */
+	unsigned int reads_to_skip;
 };
 
 /* --- opening --------------------------------------------------------- */
@@ -163,13 +166,30 @@ static int uring_open(struct ioq *q, struct err *e)
 
 /* --- steps ----------------------------------------------------------- */
 
-static bool is_inline(const struct uring *u, const struct io *io,
+static bool is_inline(struct uring *u, const struct io *io,
 		      const struct ioq_step *step)
 {
 	if (io->direct || io->moved || io->tries || step->flags)
 		return false;
-	return (step->kind == STEP_READ && io->fd != u->slow_read_fd) ||
-	       (step->kind == STEP_WRITE && io->fd != u->slow_write_fd);
+	if (step->kind == STEP_WRITE)
+		return io->fd != u->slow_write_fd;
+	if (step->kind != STEP_READ || io->fd == u->slow_read_fd)
+		return false;
+	if (!u->reads_to_skip)
+		return true;
+	u->reads_to_skip--;
+	return false;
+}
+
+/* The page cache has nothing, or can't be asked: what follows from that. */
+static void learn(struct uring *u, const struct io *io, bool reads, int error)
+{
+	if (error == EOPNOTSUPP && reads)
+		u->slow_read_fd = io->fd;
+	else if (error == EOPNOTSUPP)
+		u->slow_write_fd = io->fd;
+	else if (error == EAGAIN && reads)
+		u->reads_to_skip = READS_AFTER_MISS;
 }
 
 /* Returns true when *res is the step's answer. */
@@ -186,12 +206,8 @@ static bool try_inline(struct uring *u, const struct io *io,
 				step->offset, RWF_NOWAIT);
 	if (*res > 0 || (*res == 0 && reads))
 		return true;
-	if (*res < 0 && errno == EOPNOTSUPP) {
-		if (reads)
-			u->slow_read_fd = io->fd;
-		else
-			u->slow_write_fd = io->fd;
-	}
+	if (*res < 0)
+		learn(u, io, reads, errno);
 	return false; /* the ring says what is the matter, if anything is */
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Raw disks: what is opened, what is refused, and what requests do. */
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "tests/unit/disk_rig.h"
@@ -277,6 +278,66 @@ START_TEST(zeroes_keep_their_space_unless_they_may_give_it_back)
 }
 END_TEST
 
+/* Attaches the image to a loop device. False: not allowed here. */
+static bool attach_loop(char *path, size_t bytes)
+{
+	char command[128];
+	bool attached;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "losetup --find --show %s 2>/dev/null", rig.path);
+	f = popen(command, "r");
+	ck_assert_ptr_nonnull(f);
+	attached = fgets(path, (int)bytes, f);
+	pclose(f);
+	path[strcspn(path, "\n")] = '\0';
+	return attached;
+}
+
+static void use_device(const char *path, enum disk_cache cache)
+{
+	static uint8_t memory[8 * 512 + 1];
+	struct disk_config config = { .path = path, .cache = cache };
+	struct err e = ERR_NONE;
+
+	ck_assert_msg(!disk_open(&rig.disk, &config, &e), "%s", e.text);
+	ck_assert_int_eq(ioq_open(&rig.q, IOQ_AUTO, 16, NULL, &e), 0);
+	disk_attach(rig.disk, rig.q);
+	contains(refused(path, DISK_FORMAT_UNKNOWN, -EBUSY), "test_disk_raw");
+	ck_assert_uint_eq(disk_get_info(rig.disk)->bytes, 4 * MIB);
+	memset(memory, 0xaa, sizeof(memory));
+	ck_assert_int_eq(rig_do(&rig, DISK_WRITE, 0, memory + 1, 4096), 0);
+	ck_assert_int_eq(rig_do(&rig, DISK_ZERO, 512, NULL, 2048), 0);
+	ck_assert_int_eq(rig_do(&rig, DISK_DISCARD, 0, NULL, 512), 0);
+	ck_assert_int_eq(rig_do(&rig, DISK_FLUSH, 0, NULL, 0), 0);
+	ck_assert_int_eq(rig_do(&rig, DISK_READ, 0, memory + 1, 4096), 0);
+	ck_assert(rig_is_zero(memory + 1 + 512, 2048));
+	ck_assert_uint_eq(memory[1 + 512 + 2048], 0xaa);
+	disk_close(rig.disk);
+	ioq_close(rig.q);
+	rig.disk = NULL;
+	rig.q = NULL;
+}
+
+START_TEST(a_block_device_is_a_disk)
+{
+	char path[64], command[128];
+	size_t i;
+
+	rig_create(&rig, 4 * MIB);
+	if (attach_loop(path, sizeof(path))) {
+		for (i = 0; i < 3; i++)
+			use_device(path, caches[i]);
+		snprintf(command, sizeof(command), "losetup -d %s", path);
+		ck_assert_int_eq(system(command), 0);
+	} else {
+		printf("left out: no loop device can be had\n");
+	}
+	rig_teardown(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -290,6 +351,7 @@ int main(void)
 		a_range_that_is_not_inside_is_refused,
 		a_read_only_disk_is_not_changed,
 		zeroes_keep_their_space_unless_they_may_give_it_back,
+		a_block_device_is_a_disk,
 	};
 
 	return SUITE_RUN("disk_raw", tests);
