@@ -28,20 +28,16 @@ import rig
 SKIPPED = 77
 SILENCE_S, LIMIT_S = 300, 1200  # of one job
 LOADED_AT_RUN_TIME = ["libcurl.so.4"]  # by amber, with dlopen
+DISK_GUEST = ["vmlinuz", "initrd-disk.img", "root.raw"]
 JOBS = {  # name: (script, what it needs, options of the rig's machine)
     "linux": ("linux.sh", ["vmlinuz", "initrd.img"], {}),
     "guests": ("guests.sh", ["guests"], {}),
     "memory": ("memory.sh", ["vmlinuz", "initrd.img"], {"mem": 4608}),
     "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],
                      {"mem": 4608, "icount": True}),
-}
-# Jobs for devices that amber is about to get: run only when --only names
-# them. Once their devices are there, their rows move up into JOBS.
-DISK_GUEST = ["vmlinuz", "initrd-disk.img"]
-COMING_JOBS = {
-    "disk": ("disk.sh", DISK_GUEST + ["root.raw"], {}),
-    "net": ("net.sh", DISK_GUEST + ["root.raw", "passt", "socat"], {}),
-    "agent": ("agent.sh", DISK_GUEST + ["root.raw", "socat"], {}),
+    "disk": ("disk.sh", DISK_GUEST, {}),
+    "net": ("net.sh", DISK_GUEST + ["passt", "socat"], {}),
+    "agent": ("agent.sh", DISK_GUEST, {}),
 }
 LARGE = ["root.raw"]  # on a file system of their own, not in L1's memory
 TOOLS = ["passt", "socat"]  # of this machine, brought with their libraries
@@ -154,7 +150,7 @@ def missing(build):
 
 
 def run_job(name, build, show):
-    script, needs, options = {**JOBS, **COMING_JOBS}[name]
+    script, needs, options = JOBS[name]
     report = Report(show)
     trouble = None
     began = time.monotonic()
@@ -180,7 +176,7 @@ def run_job(name, build, show):
 
 def main():
     parser = argparse.ArgumentParser(description="Run amber in the rig.")
-    parser.add_argument("--only", action="append", choices=sorted({**JOBS, **COMING_JOBS}),
+    parser.add_argument("--only", action="append", choices=sorted(JOBS),
                         help="this job; repeatable (default: all that amber "
                         "has the devices for)")
     parser.add_argument("--build", default=os.path.join(parts.ROOT, "build"),
