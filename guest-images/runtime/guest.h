@@ -45,6 +45,7 @@ void print_line(const char *text);
 void line_begin(void);
 void line_u64(const char *key, uint64_t value);
 void line_hex(const char *key, uint64_t value);
+void line_text(const char *key, const char *value);
 void line_end(void);
 
 /* ---- endings ---- */

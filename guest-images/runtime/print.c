@@ -81,6 +81,12 @@ void line_hex(const char *key, uint64_t value)
 	put_hex(&shared, value);
 }
 
+void line_text(const char *key, const char *value)
+{
+	put_key(&shared, key);
+	put_text(&shared, value);
+}
+
 void line_end(void)
 {
 	send(&shared);

@@ -111,6 +111,7 @@ static void on_tick(void)
 
 void virtio_tick(uint64_t ns)
 {
+	lapic_init();
 	trap_handle(VECTOR_TIMER, on_tick);
 	lapic_timer(TIMER_PERIODIC, ns);
 	tick_ns = ns;
