@@ -177,8 +177,7 @@ def run_job(name, build, show):
 def main():
     parser = argparse.ArgumentParser(description="Run amber in the rig.")
     parser.add_argument("--only", action="append", choices=sorted(JOBS),
-                        help="this job; repeatable (default: all that amber "
-                        "has the devices for)")
+                        help="this job; repeatable (default: all)")
     parser.add_argument("--build", default=os.path.join(parts.ROOT, "build"),
                         help="where amber and amber-vmm lie")
     parser.add_argument("--figures", metavar="FILE",
@@ -195,8 +194,8 @@ def main():
         return SKIPPED
     names = options.only or list(JOBS)
     reason = build_linux_guest(
-        ["guests-linux"] + ["guests-linux-disk"] * bool(
-            set(names) & set(COMING_JOBS)))
+        ["guests-linux"] + ["guests-linux-disk"] * any(
+            "root.raw" in JOBS[name][1] for name in names))
     if reason and "can't be fetched" in reason:
         show("skip rig: " + reason)
         return SKIPPED
