@@ -14,7 +14,7 @@ plan agent_answers \
 	agent_brings_the_status_of_a_command \
 	agent_answers_after_pause_and_resume \
 	power_button_still_shuts_the_guest_down \
-	missing_agent_is_said_at_once \
+	missing_agent_is_an_error \
 	balloon_takes_memory_and_gives_it_back \
 	entropy_comes_from_the_device
 
@@ -77,7 +77,7 @@ promise agent_brings_the_status_of_a_command exit_status
 promise agent_answers_after_pause_and_resume pause_and_resume
 promise power_button_still_shuts_the_guest_down power_button
 start_scenario absent
-promise missing_agent_is_said_at_once no_agent
+promise missing_agent_is_an_error no_agent
 start_scenario balloon
 promise balloon_takes_memory_and_gives_it_back balloon
 start_scenario entropy
