@@ -11,12 +11,16 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#define GONE_TRIES 100 /* a second in all */
+#define GONE_MS	   10
 
 #define USED_BASE     100
 #define UNSHARED_BASE 200
@@ -173,22 +177,19 @@ static void find_holder(int fd, struct holder *holder)
 		read_name(holder);
 }
 
-static int refuse(int fd, const char *path, struct err *e)
+static int refuse(const struct holder *holder, const char *path, struct err *e)
 {
-	struct holder holder;
-
-	image_unlock(fd);
-	find_holder(fd, &holder);
-	if (!holder.pid)
+	if (!holder->pid)
 		return err_set(e, -EBUSY, "%s: in use by another process",
 			       path);
 	return err_set(e, -EBUSY, "%s: in use by process %ld (%s)", path,
-		       holder.pid, holder.name);
+		       holder->pid, holder->name);
 }
 
 /* --- both ------------------------------------------------------------ */
 
-int image_lock(int fd, bool writes, const char *path, struct err *e)
+/* 0: locked, 1: somebody has it, or a negative errno. */
+static int try_lock(int fd, bool writes)
 {
 	unsigned int uses = writes ? WRITER_USES : READER_USES;
 	int r;
@@ -200,12 +201,34 @@ int image_lock(int fd, bool writes, const char *path, struct err *e)
 		r = test_bytes(fd, UNSHARED_BASE, uses);
 	if (!r)
 		r = test_bytes(fd, USED_BASE, UNSHARED);
-	if (r == 1 || r == -EAGAIN || r == -EACCES)
-		return refuse(fd, path, e);
-	if (!r)
-		return 0;
-	image_unlock(fd);
-	return err_sys(e, r, "%s: cannot be locked", path);
+	if (r)
+		image_unlock(fd);
+	return r == -EAGAIN || r == -EACCES ? 1 : r;
+}
+
+/*
+ * A process that was killed lets go when the kernel has ended what it had in
+ * flight, a moment after it is gone, and nothing tells when: an image that
+ * no process has is asked for again for a while.
+ */
+int image_lock(int fd, bool writes, const char *path, struct err *e)
+{
+	struct holder holder;
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < GONE_TRIES; i++) {
+		r = try_lock(fd, writes);
+		if (!r)
+			return 0;
+		if (r < 0)
+			return err_sys(e, r, "%s: cannot be locked", path);
+		find_holder(fd, &holder);
+		if (holder.pid)
+			break;
+		poll(NULL, 0, GONE_MS);
+	}
+	return refuse(&holder, path, e);
 }
 
 void image_unlock(int fd)
