@@ -234,6 +234,28 @@ static int vnet_restored(struct virtio *v, struct err *e)
 	return 0;
 }
 
+static void get_way(struct vnet_way *to, const struct vnet_way_counters *from)
+{
+	to->frames = atomic_load(&from->frames);
+	to->bytes = atomic_load(&from->bytes);
+	to->dropped = atomic_load(&from->dropped);
+	to->bad = atomic_load(&from->bad);
+}
+
+/* The lock keeps the backend from being replaced. */
+static void get_stats_locked(struct virtio *v, struct vnet_stats *out)
+	LOCK_NEEDS(v->lock)
+{
+	const struct vnet *n = (const struct vnet *)v;
+
+	get_way(&out->rx, &n->rx);
+	get_way(&out->tx, &n->tx);
+	out->is_up = n->st.is_up;
+	out->bytes_per_s = atomic_load(&n->host.bytes_per_s);
+	out->frames_per_s = atomic_load(&n->host.frames_per_s);
+	out->backend = n->host.backend ? n->host.backend->ops->name : "none";
+}
+
 static void put_way(struct buf *out, const char *name, const struct vnet_way *w)
 {
 	buf_printf(out,
@@ -245,16 +267,15 @@ static void put_way(struct buf *out, const char *name, const struct vnet_way *w)
 		   (unsigned long long)w->bad);
 }
 
-static void vnet_describe(struct virtio *v, struct buf *out)
+static void vnet_describe(struct virtio *v, struct buf *out) LOCK_NEEDS(v->lock)
 {
 	struct vnet *n = (struct vnet *)v;
 	const uint8_t *m = n->cfg.mac;
 	struct vnet_stats s;
 
-	vnet_get_stats(n, &s);
+	get_stats_locked(v, &s);
 	buf_printf(out, "backend=%s\nmac=%02x:%02x:%02x:%02x:%02x:%02x\n",
-		   n->host.backend ? n->host.backend->ops->name : "none", m[0],
-		   m[1], m[2], m[3], m[4], m[5]);
+		   s.backend, m[0], m[1], m[2], m[3], m[4], m[5]);
 	buf_printf(out, "link=%s\npairs=%u\n", n->st.is_up ? "up" : "down",
 		   n->st.pairs);
 	put_way(out, "rx", &s.rx);
@@ -414,22 +435,13 @@ uint64_t vnet_limit_ns(struct vnet *n, struct bucket *bytes,
 	return byte_ns > frame_ns ? byte_ns : frame_ns;
 }
 
-static void get_way(struct vnet_way *to, const struct vnet_way_counters *from)
-{
-	to->frames = atomic_load(&from->frames);
-	to->bytes = atomic_load(&from->bytes);
-	to->dropped = atomic_load(&from->dropped);
-	to->bad = atomic_load(&from->bad);
-}
-
 void vnet_get_stats(struct vnet *n, struct vnet_stats *out)
 {
-	get_way(&out->rx, &n->rx);
-	get_way(&out->tx, &n->tx);
-	out->is_up = n->st.is_up;
-	out->bytes_per_s = atomic_load(&n->host.bytes_per_s);
-	out->frames_per_s = atomic_load(&n->host.frames_per_s);
-	out->backend = n->cfg.backend ? n->cfg.backend->ops->name : "none";
+	struct virtio *v = &n->virtio;
+
+	lock_take(&v->lock);
+	get_stats_locked(v, out);
+	lock_release(&v->lock);
 }
 
 const uint8_t *vnet_mac(const struct vnet *n)
