@@ -22,10 +22,26 @@ enum { CFG_MAC = 0, CFG_STATUS = 6, CFG_PAIRS = 8 };
 
 /* --- the backend's descriptor ---------------------------------------- */
 
+/*
+ * The other end went while the guest takes nothing: epoll would say so for
+ * ever, and what was not read has nobody to go to.
+ */
+static bool is_unread_end(const struct vnet_pair *p, uint32_t events)
+{
+	return (events & (EPOLLHUP | EPOLLERR)) && !(p->events & EPOLLIN);
+}
+
 static void on_backend(void *ctx, uint32_t events)
 {
 	struct vnet_pair *p = ctx;
+	struct virtio *v = &p->vnet->virtio;
 
+	if (is_unread_end(p, events)) {
+		lock_take(&v->lock);
+		vnet_lost(p->vnet);
+		lock_release(&v->lock);
+		return;
+	}
 	if (events & EPOLLOUT) {
 		vnet_watch(p, p->events & ~(uint32_t)EPOLLOUT);
 		vnet_transmit(p);
