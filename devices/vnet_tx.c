@@ -154,7 +154,8 @@ void vnet_transmit(struct vnet_pair *p)
 	unsigned int index = 2 * p->index + 1;
 
 	lock_take(&v->lock);
-	if (virtq_is_started(&v->queue[index])) {
+	/* Also the wish for no kicks is a write to guest memory. */
+	if (virtio_may_work(v, index)) {
 		virtq_disable_kicks(&v->queue[index]);
 		if (transmit_locked(v, p))
 			virtio_kick(v, index);
