@@ -148,6 +148,21 @@ static bool transmit_locked(struct virtio *v, struct vnet_pair *p)
 	return true;
 }
 
+/* Has the rest of the last frame follow, also when no other one does. */
+static void flush(struct vnet_pair *p)
+{
+	struct net_backend *b = p->vnet->host.backend;
+	int r;
+
+	if (!b || !b->ops->flush)
+		return;
+	r = b->ops->flush(b, p->index % b->queues);
+	if (r == -EAGAIN)
+		vnet_watch(p, p->events | EPOLLOUT);
+	else if (r)
+		vnet_lost(p->vnet);
+}
+
 void vnet_transmit(struct vnet_pair *p)
 {
 	struct virtio *v = &p->vnet->virtio;
@@ -161,5 +176,6 @@ void vnet_transmit(struct vnet_pair *p)
 			virtio_kick(v, index);
 		virtio_tell(v, index);
 	}
+	flush(p);
 	lock_release(&v->lock);
 }
