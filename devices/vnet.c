@@ -206,8 +206,12 @@ static void vnet_activate(struct virtio *v)
 static void vnet_reset(struct virtio *v)
 {
 	struct vnet *n = (struct vnet *)v;
+	unsigned int i;
 
 	n->st.pairs = 1;
+	/* Its header is of what another driver negotiated. */
+	for (i = 0; i < n->cfg.pairs; i++)
+		n->host.pair[i].frame_bytes = 0;
 }
 
 static void vnet_get_config(struct virtio *v, uint8_t *bytes)
