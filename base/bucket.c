@@ -58,7 +58,9 @@ uint64_t bucket_wait_ns(struct bucket *b, uint64_t now_ns)
 	missing = (uint64_t)-b->tokens + 1;
 	if (missing > b->rate)
 		return NS_PER_S; /* then ask again */
-	return (missing * NS_PER_S - b->rest + b->rate - 1) / b->rate;
+	return (uint64_t)(((__uint128_t)missing * NS_PER_S - b->rest + b->rate -
+			   1) /
+			  b->rate);
 }
 
 void bucket_take(struct bucket *b, uint64_t units)

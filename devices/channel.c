@@ -177,7 +177,8 @@ void channel_device_open(struct channel *c, bool is_open)
 	bool changed;
 
 	lock_take(&c->lock);
-	changed = c->device_open != is_open;
+	changed = c->device_open != is_open ||
+		  (!is_open && c->to_guest.used == CHANNEL_BYTES);
 	c->device_open = is_open;
 	if (!is_open)
 		c->to_guest.used = 0;

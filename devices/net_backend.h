@@ -31,6 +31,12 @@ struct net_backend_ops {
 	int (*send)(struct net_backend *b, unsigned int q,
 		    const struct iovec *iov, unsigned int n);
 	/*
+	 * Sends what is left of a frame that was taken. 0: nothing is left,
+	 * -EAGAIN: call again when the queue's fd is writable, -EPIPE. NULL:
+	 * a frame is taken whole.
+	 */
+	int (*flush)(struct net_backend *b, unsigned int q);
+	/*
 	 * Receives one frame into buf. Returns its bytes, -EAGAIN when there
 	 * is none, -EPIPE when nobody is there any more.
 	 */

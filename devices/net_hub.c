@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -230,6 +231,13 @@ static void greet_all(struct net_hub *h, const char *dir)
 	closedir(d);
 }
 
+static bool is_socket(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 /* Binds; a socket that nobody answers on is a dead VM's, and replaced. */
 static int bind_self(struct net_hub *h, int fd, struct err *e)
 {
@@ -243,6 +251,10 @@ static int bind_self(struct net_hub *h, int fd, struct err *e)
 		if (connect(fd, a, len) == 0)
 			return err_set(e, -EADDRINUSE,
 				       "hub: %s is in use by another card",
+				       h->self.sun_path);
+		if (errno != ECONNREFUSED || !is_socket(h->self.sun_path))
+			return err_set(e, -EADDRINUSE,
+				       "hub: %s is no socket of a hub",
 				       h->self.sun_path);
 		unlink(h->self.sun_path);
 		if (bind(fd, a, len) < 0)

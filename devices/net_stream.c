@@ -43,6 +43,12 @@ static int flush_rest(struct net_stream *s)
 	return 0;
 }
 
+static int stream_flush(struct net_backend *b, unsigned int q)
+{
+	(void)q;
+	return flush_rest((struct net_stream *)b);
+}
+
 /* Keeps what the socket did not take (INV-1). */
 static void keep_rest(struct net_stream *s, const struct iovec *iov,
 		      unsigned int n, size_t taken)
@@ -161,6 +167,7 @@ static void stream_destroy(struct net_backend *b)
 static const struct net_backend_ops ops = {
 	.name = "stream",
 	.send = stream_send,
+	.flush = stream_flush,
 	.recv = stream_recv,
 	.destroy = stream_destroy,
 };

@@ -67,7 +67,7 @@ static unsigned int reporting_queue(const struct virtio *v)
 
 /* --- pages --------------------------------------------------------------- */
 
-static void give_back(struct vballoon *b, uint64_t first, uint64_t pages)
+static bool give_back(struct vballoon *b, uint64_t first, uint64_t pages)
 {
 	uint8_t *host =
 		gmem_slice(b->cfg.virtio.mem, first * VBALLOON_PAGE_BYTES,
@@ -75,6 +75,18 @@ static void give_back(struct vballoon *b, uint64_t first, uint64_t pages)
 
 	if (host)
 		b->cfg.discard(b->cfg.ctx, host, pages * VBALLOON_PAGE_BYTES);
+	return host;
+}
+
+/* One by one where RAM ends: INV-1. */
+static void give_back_run(struct vballoon *b, uint64_t first, uint64_t pages)
+{
+	uint64_t i;
+
+	if (give_back(b, first, pages) || pages == 1)
+		return;
+	for (i = 0; i < pages; i++)
+		give_back(b, first + i, 1);
 }
 
 /* Runs of neighbours go together. */
@@ -85,18 +97,17 @@ static void inflate(struct vballoon *b, uint64_t bytes)
 	for (i = 0; i < n; i++) {
 		uint64_t page = get_le32(b->host.list + 4 * i);
 
-		/* One by one where RAM ends: INV-1. */
 		if (count && page == first + count && count < 512) {
 			count++;
 			continue;
 		}
 		if (count)
-			give_back(b, first, count);
+			give_back_run(b, first, count);
 		first = page;
 		count = 1;
 	}
 	if (count)
-		give_back(b, first, count);
+		give_back_run(b, first, count);
 }
 
 /* The chain's writable pieces are free pages (5.5.6.7). */

@@ -86,6 +86,10 @@ static int vconsole_restored(struct virtio *v, struct err *e)
 
 		c->st.port[i].is_open = false;
 		vconsole_set_open(c, i, is_open);
+		/* Who is there may have changed: the guest is told anew. */
+		if (i)
+			c->host.port[i].told_open =
+				!channel_is_host_open(vconsole_channel(c, i));
 	}
 	return 0;
 }

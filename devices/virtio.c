@@ -281,8 +281,10 @@ void virtio_sync(struct device *d, struct state_io *io)
 		v->ops->sync(v, io);
 	if (state_is_loading(io) && !io->error) {
 		v->st = st;
-		for (q = 0; q < v->cfg.queues; q++)
+		for (q = 0; q < v->cfg.queues; q++) {
+			virtq_reset(&v->queue[q]);
 			v->queue[q].st = queue[q];
+		}
 	}
 	lock_release(&v->lock);
 }
@@ -293,7 +295,9 @@ static int validate_common(const struct virtio *v, struct err *e)
 	unsigned int q;
 	int r;
 
-	if (st->features & ~v->cfg.features)
+	/* Before FEATURES_OK a driver may have written anything. */
+	if ((st->status & VIRTIO_FEATURES_OK) &&
+	    (st->features & ~v->cfg.features))
 		return err_set(e, -EINVAL,
 			       "features %#llx are not all offered (%#llx)",
 			       (unsigned long long)st->features,

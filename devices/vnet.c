@@ -22,10 +22,26 @@ enum { CFG_MAC = 0, CFG_STATUS = 6, CFG_PAIRS = 8 };
 
 /* --- the backend's descriptor ---------------------------------------- */
 
+/*
+ * The other end went while the guest takes nothing: epoll would say so for
+ * ever, and what was not read has nobody to go to.
+ */
+static bool is_unread_end(const struct vnet_pair *p, uint32_t events)
+{
+	return (events & (EPOLLHUP | EPOLLERR)) && !(p->events & EPOLLIN);
+}
+
 static void on_backend(void *ctx, uint32_t events)
 {
 	struct vnet_pair *p = ctx;
+	struct virtio *v = &p->vnet->virtio;
 
+	if (is_unread_end(p, events)) {
+		lock_take(&v->lock);
+		vnet_lost(p->vnet);
+		lock_release(&v->lock);
+		return;
+	}
 	if (events & EPOLLOUT) {
 		vnet_watch(p, p->events & ~(uint32_t)EPOLLOUT);
 		vnet_transmit(p);
@@ -166,12 +182,26 @@ static void serve_control(struct virtio *v, unsigned int q)
 
 /* --- the type's row -------------------------------------------------- */
 
+/* Behind the pairs that the driver knows of: one without MQ (5.1.2). */
+static unsigned int control_queue(struct virtio *v)
+{
+	const struct vnet *n = (const struct vnet *)v;
+	bool knows_all;
+
+	lock_take(&v->lock);
+	knows_all = virtio_has(v, NET_F_MQ);
+	lock_release(&v->lock);
+	return knows_all ? 2 * n->cfg.pairs : 2;
+}
+
 static void vnet_kicked(struct virtio *v, unsigned int q)
 {
 	struct vnet *n = (struct vnet *)v;
 
-	if (q == 2 * n->cfg.pairs)
+	if (q == control_queue(v))
 		serve_control(v, q);
+	else if (q >= 2 * n->cfg.pairs)
+		return;
 	else if (q % 2)
 		vnet_transmit(&n->host.pair[q / 2]);
 	else
@@ -190,8 +220,12 @@ static void vnet_activate(struct virtio *v)
 static void vnet_reset(struct virtio *v)
 {
 	struct vnet *n = (struct vnet *)v;
+	unsigned int i;
 
 	n->st.pairs = 1;
+	/* Its header is of what another driver negotiated. */
+	for (i = 0; i < n->cfg.pairs; i++)
+		n->host.pair[i].frame_bytes = 0;
 }
 
 static void vnet_get_config(struct virtio *v, uint8_t *bytes)
@@ -234,6 +268,28 @@ static int vnet_restored(struct virtio *v, struct err *e)
 	return 0;
 }
 
+static void get_way(struct vnet_way *to, const struct vnet_way_counters *from)
+{
+	to->frames = atomic_load(&from->frames);
+	to->bytes = atomic_load(&from->bytes);
+	to->dropped = atomic_load(&from->dropped);
+	to->bad = atomic_load(&from->bad);
+}
+
+/* The lock keeps the backend from being replaced. */
+static void get_stats_locked(struct virtio *v, struct vnet_stats *out)
+	LOCK_NEEDS(v->lock)
+{
+	const struct vnet *n = (const struct vnet *)v;
+
+	get_way(&out->rx, &n->rx);
+	get_way(&out->tx, &n->tx);
+	out->is_up = n->st.is_up;
+	out->bytes_per_s = atomic_load(&n->host.bytes_per_s);
+	out->frames_per_s = atomic_load(&n->host.frames_per_s);
+	out->backend = n->host.backend ? n->host.backend->ops->name : "none";
+}
+
 static void put_way(struct buf *out, const char *name, const struct vnet_way *w)
 {
 	buf_printf(out,
@@ -245,16 +301,15 @@ static void put_way(struct buf *out, const char *name, const struct vnet_way *w)
 		   (unsigned long long)w->bad);
 }
 
-static void vnet_describe(struct virtio *v, struct buf *out)
+static void vnet_describe(struct virtio *v, struct buf *out) LOCK_NEEDS(v->lock)
 {
 	struct vnet *n = (struct vnet *)v;
 	const uint8_t *m = n->cfg.mac;
 	struct vnet_stats s;
 
-	vnet_get_stats(n, &s);
+	get_stats_locked(v, &s);
 	buf_printf(out, "backend=%s\nmac=%02x:%02x:%02x:%02x:%02x:%02x\n",
-		   n->host.backend ? n->host.backend->ops->name : "none", m[0],
-		   m[1], m[2], m[3], m[4], m[5]);
+		   s.backend, m[0], m[1], m[2], m[3], m[4], m[5]);
 	buf_printf(out, "link=%s\npairs=%u\n", n->st.is_up ? "up" : "down",
 		   n->st.pairs);
 	put_way(out, "rx", &s.rx);
@@ -414,22 +469,13 @@ uint64_t vnet_limit_ns(struct vnet *n, struct bucket *bytes,
 	return byte_ns > frame_ns ? byte_ns : frame_ns;
 }
 
-static void get_way(struct vnet_way *to, const struct vnet_way_counters *from)
-{
-	to->frames = atomic_load(&from->frames);
-	to->bytes = atomic_load(&from->bytes);
-	to->dropped = atomic_load(&from->dropped);
-	to->bad = atomic_load(&from->bad);
-}
-
 void vnet_get_stats(struct vnet *n, struct vnet_stats *out)
 {
-	get_way(&out->rx, &n->rx);
-	get_way(&out->tx, &n->tx);
-	out->is_up = n->st.is_up;
-	out->bytes_per_s = atomic_load(&n->host.bytes_per_s);
-	out->frames_per_s = atomic_load(&n->host.frames_per_s);
-	out->backend = n->cfg.backend ? n->cfg.backend->ops->name : "none";
+	struct virtio *v = &n->virtio;
+
+	lock_take(&v->lock);
+	get_stats_locked(v, out);
+	lock_release(&v->lock);
 }
 
 const uint8_t *vnet_mac(const struct vnet *n)

@@ -205,9 +205,14 @@ void vnet_receive(struct vnet_pair *p)
 	lock_take(&v->lock);
 	for (i = 0; i < VNET_ROUND && more > 0 && p->vnet->host.backend; i++)
 		more = receive_one(v, p);
-	/* Level-triggered: what is left of the backend wakes us again. */
+	/*
+	 * Level-triggered: what is left of the backend wakes us again, but
+	 * not what it has read already, nor a frame that waits here.
+	 */
 	vnet_watch(p, more < 0 ? p->events & ~(uint32_t)EPOLLIN
 			       : p->events | EPOLLIN);
+	if (i == VNET_ROUND && more > 0)
+		virtio_kick(v, 2 * p->index);
 	if (virtq_is_started(&v->queue[2 * p->index]))
 		virtio_tell(v, 2 * p->index);
 	lock_release(&v->lock);

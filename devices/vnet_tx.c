@@ -148,17 +148,34 @@ static bool transmit_locked(struct virtio *v, struct vnet_pair *p)
 	return true;
 }
 
+/* Has the rest of the last frame follow, also when no other one does. */
+static void flush(struct vnet_pair *p)
+{
+	struct net_backend *b = p->vnet->host.backend;
+	int r;
+
+	if (!b || !b->ops->flush)
+		return;
+	r = b->ops->flush(b, p->index % b->queues);
+	if (r == -EAGAIN)
+		vnet_watch(p, p->events | EPOLLOUT);
+	else if (r)
+		vnet_lost(p->vnet);
+}
+
 void vnet_transmit(struct vnet_pair *p)
 {
 	struct virtio *v = &p->vnet->virtio;
 	unsigned int index = 2 * p->index + 1;
 
 	lock_take(&v->lock);
-	if (virtq_is_started(&v->queue[index])) {
+	/* Also the wish for no kicks is a write to guest memory. */
+	if (virtio_may_work(v, index)) {
 		virtq_disable_kicks(&v->queue[index]);
 		if (transmit_locked(v, p))
 			virtio_kick(v, index);
 		virtio_tell(v, index);
 	}
+	flush(p);
 	lock_release(&v->lock);
 }

@@ -12,8 +12,8 @@
 #include <time.h>
 
 #include "devices/vblk.h"
-#include "tests/unit/vblk_fault.h"
 #include "tests/unit/suite.h"
+#include "tests/unit/vblk_fault.h"
 #include "tests/unit/virtio_rig.h"
 
 #define BLK_BYTES   (4u << 20)

@@ -7,10 +7,12 @@
 #ifndef AMBER_TESTS_UNIT_VIRTIO_RIG_H
 #define AMBER_TESTS_UNIT_VIRTIO_RIG_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/loop.h"
 #include "devices/virtio.h"
 
 #define RIG_RAM	       (1u << 20)
@@ -256,6 +258,36 @@ static inline bool rig_take(struct rig *r, unsigned int q, uint32_t *head,
 	if (len)
 		*len = get_le32(element + 4);
 	return true;
+}
+
+/* One chain of one piece; returns its head. */
+static inline uint16_t rig_one(struct rig *r, unsigned int q, uint64_t gpa,
+			       uint32_t len, bool writable)
+{
+	const struct rig_piece piece = { gpa, len, writable };
+
+	return rig_chain(r, q, &piece, 1);
+}
+
+/* Has a device's loop do all that it can do now. */
+static inline void rig_settle(struct loop *l)
+{
+	int i;
+
+	for (i = 0; i < 64; i++)
+		loop_step(l, 0);
+}
+
+/* Kicks and lets the device work. */
+static inline void rig_serve(struct rig *r, unsigned int q, struct loop *l)
+{
+	rig_kick(r, q);
+	rig_settle(l);
+}
+
+static inline bool rig_is_broken(struct rig *r)
+{
+	return rig_status(r) & VIRTIO_NEEDS_RESET;
 }
 
 #endif
