@@ -181,9 +181,16 @@ static void hub_destroy(struct net_backend *b)
 {
 	struct net_hub *h = (struct net_hub *)b;
 
+	char *slash = strrchr(h->self.sun_path, '/');
+
 	close(b->fd[0]);
 	if (h->self_len)
 		unlink(h->self.sun_path);
+	/* Who leaves last puts out the light; the hub comes when needed. */
+	if (h->self_len && slash) {
+		*slash = 0;
+		rmdir(h->self.sun_path);
+	}
 	free(h);
 }
 
@@ -264,6 +271,26 @@ static int bind_self(struct net_hub *h, int fd, struct err *e)
 	return 0;
 }
 
+/* Once more when somebody has just put out the light. */
+static int join(struct net_hub *h, const char *dir, const char *id,
+		struct err *e)
+{
+	int r = -ENOENT, i;
+
+	for (i = 0; i < 3 && r == -ENOENT; i++) {
+		r = file_make_dirs(dir, 0700, e);
+		if (r)
+			return r;
+		if (make_address(&h->self, &h->self_len, dir, id) < 0) {
+			h->self_len = 0;
+			return err_set(e, -ENAMETOOLONG,
+				       "hub: %s/%s is too long", dir, id);
+		}
+		r = bind_self(h, h->backend.fd[0], e);
+	}
+	return r;
+}
+
 int net_hub_open(struct net_backend **out, const char *dir, const char *id,
 		 struct err *e)
 {
@@ -277,14 +304,7 @@ int net_hub_open(struct net_backend **out, const char *dir, const char *id,
 		(struct net_backend){ .ops = &ops, .queues = 1, .fd = { fd } };
 	r = fd < 0 ? err_sys(e, -errno, "hub: socket") : 0;
 	if (!r)
-		r = file_make_dirs(dir, 0700, e);
-	if (!r && make_address(&h->self, &h->self_len, dir, id) < 0) {
-		h->self_len = 0;
-		r = err_set(e, -ENAMETOOLONG, "hub: %s/%s is too long", dir,
-			    id);
-	}
-	if (!r)
-		r = bind_self(h, fd, e);
+		r = join(h, dir, id, e);
 	if (r) {
 		hub_destroy(&h->backend);
 		return r;

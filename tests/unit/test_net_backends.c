@@ -200,7 +200,9 @@ static const char *make_dir(void)
 
 static void remove_dir(void)
 {
-	ck_assert_int_eq(rmdir(dir), 0); /* every socket is gone */
+	/* Every socket is gone, and with the last card, maybe, the hub. */
+	if (rmdir(dir) < 0)
+		ck_assert_int_eq(errno, ENOENT);
 }
 
 static struct net_backend *card(const char *id)
@@ -307,6 +309,8 @@ static int squat(const char *id, int type)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, type, 0);
 
+	if (mkdir(dir, 0700) < 0)
+		ck_assert_int_eq(errno, EEXIST);
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s", dir, id);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return fd;
