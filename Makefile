@@ -193,6 +193,7 @@ check: $(OUT)/amber-vmm $(OUT)/amber guests unit lint asan-build tsan-build \
 check-long: check
 	python3 -B tests/model/test_lifecycle.py --steps 200000
 	OUT=build/asan python3 -B tests/model/test_lifecycle.py --steps 50000
+	python3 -B tests/rig/test_disk_guest.py
 	FUZZ_SECONDS=600 tests/check.sh fuzz
 
 lint:

@@ -78,7 +78,7 @@ run_suite() {
 		;;
 	rig)
 		run_script 300 python3 -B tests/rig/test_rig.py unit
-		run_script 900 python3 -B tests/rig/run_rig_tests.py --build "$OUT"
+		run_script 1500 python3 -B tests/rig/run_rig_tests.py --build "$OUT"
 		;;
 	fuzz)
 		test=${FUZZ_SECONDS:-3}

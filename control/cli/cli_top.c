@@ -30,12 +30,26 @@
 #define CLEAR_LINE  "\033[K"
 #define CLEAR_DOWN  "\033[J"
 
+enum counter { CPU_NS, EXITS, DISK_BYTES, NET_BYTES, COUNTERS };
+
+/* What is shown of each: its growth in a second, times scale. */
+static const struct {
+	const char *key; /* in JSON */
+	double scale;
+} rates[COUNTERS] = {
+	[CPU_NS] = { "cpu_percent", 100 / 1e9 },
+	[EXITS] = { "exits_per_s", 1 },
+	[DISK_BYTES] = { "disk_bytes_per_s", 1 },
+	[NET_BYTES] = { "net_bytes_per_s", 1 },
+};
+
 /* One VM over the rounds. */
 struct line {
 	struct cli_vm vm;
 	bool open;
-	uint64_t at_ns, cpu_ns, exits; /* of the round before; 0: none */
-	json_t *row;		       /* owned: what is shown */
+	uint64_t at_ns; /* of the round before; 0: none */
+	uint64_t was[COUNTERS];
+	json_t *row; /* owned: what is shown */
 };
 
 struct top {
@@ -50,25 +64,44 @@ struct top {
 
 /* --- one round ---------------------------------------------------------- */
 
+/* Two figures of all devices in a list, together. */
+static uint64_t sum_of(const json_t *stats, const char *list, const char *a,
+		       const char *b)
+{
+	json_t *devices = json_object_get(stats, list), *device;
+	const char *id;
+	uint64_t sum = 0;
+
+	json_object_foreach(devices, id, device) sum +=
+		cli_status_number(device, a) + cli_status_number(device, b);
+	return sum;
+}
+
 static void add_rates(struct line *l, json_t *s, const json_t *stats)
 {
 	uint64_t now = clock_mono_ns();
-	uint64_t cpu = cli_status_number(stats, "cpu_ns");
-	uint64_t exits = cli_status_number(stats, "exits_total");
-	double span = (double)(now - l->at_ns);
-	bool first = !l->at_ns || cpu < l->cpu_ns || exits < l->exits;
+	double seconds = (double)(now - l->at_ns) / 1e9;
+	uint64_t is[COUNTERS] = {
+		[CPU_NS] = cli_status_number(stats, "cpu_ns"),
+		[EXITS] = cli_status_number(stats, "exits_total"),
+		[DISK_BYTES] =
+			sum_of(stats, "disks", "read_bytes", "write_bytes"),
+		[NET_BYTES] = sum_of(stats, "nets", "rx_bytes", "tx_bytes"),
+	};
+	int i;
 
-	json_object_set_new(
-		s, "cpu_percent",
-		json_real(first ? 0 : 100 * (double)(cpu - l->cpu_ns) / span));
-	json_object_set_new(
-		s, "exits_per_s",
-		json_real(first ? 0 : 1e9 * (double)(exits - l->exits) / span));
+	for (i = 0; i < COUNTERS; i++) {
+		bool first = !l->at_ns || is[i] < l->was[i];
+		double grown = first ? 0 : (double)(is[i] - l->was[i]);
+
+		json_object_set_new(s, rates[i].key,
+				    json_real(grown * rates[i].scale /
+					      (first ? 1 : seconds)));
+		l->was[i] = is[i];
+	}
 	json_object_set(s, "resident_bytes",
 			json_object_get(stats, "resident_bytes"));
 	l->at_ns = now;
-	l->cpu_ns = cpu;
-	l->exits = exits;
 }
 
 static int ask(const struct cli *cli, void *ctx, struct cli_result *r)
@@ -116,6 +149,12 @@ static void add_row(struct term_table *t, const json_t *s)
 		       term_bytes(cli_status_number(s, "memory_bytes"), text));
 	term_table_add(t, TERM_PLAIN, "%s",
 		       term_count(real_of(s, "exits_per_s"), text));
+	term_table_add(
+		t, TERM_PLAIN, "%s",
+		term_bytes((uint64_t)real_of(s, "disk_bytes_per_s"), text));
+	term_table_add(
+		t, TERM_PLAIN, "%s",
+		term_bytes((uint64_t)real_of(s, "net_bytes_per_s"), text));
 	term_table_add(t, TERM_PLAIN, "%s", cli_status_uptime(s, text));
 }
 
@@ -125,9 +164,11 @@ static void make_table(const struct top *t, unsigned int width, struct buf *out)
 	struct term_table table;
 	size_t i;
 
-	term_table_init(&table,
-			"NAME STATE >CPU% >RESIDENT >MEMORY >EXITS/S >UPTIME",
-			term_has_colour(STDOUT_FILENO));
+	term_table_init(
+		&table,
+		"NAME STATE >CPU% >RESIDENT >MEMORY >EXITS/S >DISK/S >NET/S "
+		">UPTIME",
+		term_has_colour(STDOUT_FILENO));
 	table.width = width;
 	for (i = 0; i < t->lines; i++)
 		if (t->line[i].row)
