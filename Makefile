@@ -206,5 +206,5 @@ fmt:
 
 .PHONY: demo
 demo: deps
-	$(MAKE) all guests-linux
+	$(MAKE) all guests-linux guests-linux-disk
 	tests/demo.sh

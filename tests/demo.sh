@@ -66,11 +66,34 @@ run "$amber" stop web
 run "$amber" journal -n 8 web
 run "$amber" delete web
 
+say "A disk: what a guest flushed is there at the next start"
+truncate -s 16M "$dir/disk.raw"
+run "$amber" run --once --append 'blocks=64 flush=32' \
+	--disk "$dir/disk.raw,format=raw" build/guests/blk-rw.elf
+run "$amber" run --once --append 'mode=verify blocks=64 expect=64' \
+	--disk "$dir/disk.raw,format=raw,ro" build/guests/blk-rw.elf
+
+say "A network card, a balloon, and limits that change while it runs"
+run "$amber" run --detach --name net --net hub=lan --balloon on \
+	--disk "$dir/disk.raw,id=data,iops=500" \
+	--append 'seconds=60' build/guests/blk-bench.elf
+run "$amber" limit net data ops=0
+run "$amber" link net net0 down
+run "$amber" top -n 2 --interval 1
+run "$amber" stop net
+run "$amber" delete net
+
 append='console=ttyS0 quiet amber.do=poweroff'
+disk_append='console=ttyS0 quiet panic=-1 job=boot'
 if "$amber" host --json | grep -q '"runs_linux": true'; then
 	say "A stock Debian kernel"
 	run "$amber" run --once --timeout 120 --memory 256M --initrd \
 		"$linux/initrd.img" --append "$append" "$linux/vmlinuz"
+	say "The same kernel with an ext4 root on a disk, and a network"
+	cp "$linux/root.raw" "$dir/root.raw"
+	run "$amber" run --once --timeout 120 --memory 256M --initrd \
+		"$linux/initrd-disk.img" --disk "$dir/root.raw" --net user \
+		--rng on --append "$disk_append" "$linux/vmlinuz"
 else
 	say "A stock Debian kernel, in the rig: this machine's KVM can't run one"
 	tests/rig/rig.py run --put build/amber --put build/amber-vmm \
@@ -78,6 +101,15 @@ else
 		--put "$linux/initrd.img" -- \
 		"AMBER_HOME=/tmp/a AMBER_RUN=/tmp/r ./amber run --once" \
 		"--memory 256M --initrd initrd.img --append '$append' vmlinuz" |
+		tr -d '\r'
+	say "The same kernel with an ext4 root on a disk, and a network"
+	tests/rig/rig.py run --put build/amber --put build/amber-vmm \
+		--lib libcurl.so.4 --put "$linux/vmlinuz" \
+		--put "$linux/initrd-disk.img" --file "$linux/root.raw" -- \
+		"mkdir -p /d && mount -t ext4 /dev/vdc /d &&" \
+		"AMBER_HOME=/tmp/a AMBER_RUN=/tmp/r ./amber run --once" \
+		"--memory 256M --disk /d/root.raw --net hub=lan --rng on" \
+		"--initrd initrd-disk.img --append '$disk_append' vmlinuz" |
 		tr -d '\r'
 fi
 say "done"
