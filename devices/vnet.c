@@ -98,12 +98,19 @@ static void set_link(struct virtio *v, bool is_up) LOCK_NEEDS(v->lock)
 		     is_up ? "link is up" : "link is down");
 }
 
+/* Who waits for it brings a new one; else the cable leads nowhere. */
 static void tell_gone(void *ctx)
 {
 	struct vnet *n = ctx;
+	struct virtio *v = &n->virtio;
 
-	if (n->host.gone)
+	if (n->host.gone) {
 		n->host.gone(n->host.gone_ctx);
+		return;
+	}
+	lock_take(&v->lock);
+	set_link(v, false);
+	lock_release(&v->lock);
 }
 
 /* The lock is held; who is told is told from a round of its own. */
