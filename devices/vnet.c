@@ -86,9 +86,11 @@ static void drop_backend(struct vnet *n)
 	n->host.backend = NULL;
 }
 
-static void set_link(struct virtio *v, bool is_up) LOCK_NEEDS(v->lock)
+/* Up: the cable is plugged in, and leads somewhere. */
+static void update_link(struct virtio *v) LOCK_NEEDS(v->lock)
 {
 	struct vnet *n = (struct vnet *)v;
+	bool is_up = !n->host.is_pulled && n->host.backend;
 
 	if (n->st.is_up == is_up)
 		return;
@@ -98,12 +100,19 @@ static void set_link(struct virtio *v, bool is_up) LOCK_NEEDS(v->lock)
 		     is_up ? "link is up" : "link is down");
 }
 
+/* Who waits for it brings a new one; else the cable leads nowhere. */
 static void tell_gone(void *ctx)
 {
 	struct vnet *n = ctx;
+	struct virtio *v = &n->virtio;
 
-	if (n->host.gone)
+	if (n->host.gone) {
 		n->host.gone(n->host.gone_ctx);
+		return;
+	}
+	lock_take(&v->lock);
+	update_link(v);
+	lock_release(&v->lock);
 }
 
 /* The lock is held; who is told is told from a round of its own. */
@@ -125,7 +134,7 @@ void vnet_set_backend(struct vnet *n, struct net_backend *backend)
 		backend->ops->set_offload(backend, v->st.features);
 	if (backend && watch_backend(n))
 		drop_backend(n);
-	set_link(v, n->host.backend != NULL);
+	update_link(v);
 	lock_release(&v->lock);
 	for (i = 0; i < n->cfg.pairs; i++)
 		virtio_kick(v, 2 * i + 1);
@@ -387,6 +396,7 @@ int vnet_create(struct vnet **out, const struct vnet_config *cfg, struct err *e)
 		return err_sys(e, -ENOMEM, "%s", cfg->virtio.id);
 	n->cfg = *cfg;
 	n->st.is_up = !cfg->is_down;
+	n->host.is_pulled = cfg->is_down;
 	n->st.pairs = 1;
 	bucket_init(&n->host.rx_bytes, cfg->bytes_per_s, now);
 	bucket_init(&n->host.tx_bytes, cfg->bytes_per_s, now);
@@ -433,7 +443,8 @@ void vnet_set_link(struct vnet *n, bool is_up)
 	struct virtio *v = &n->virtio;
 
 	lock_take(&v->lock);
-	set_link(v, is_up);
+	n->host.is_pulled = !is_up;
+	update_link(v);
 	lock_release(&v->lock);
 }
 

@@ -43,7 +43,10 @@ void vnet_set_limits(struct vnet *n, uint64_t bytes_per_s,
  * The old backend is destroyed; NULL: none, the link is down.
  */
 void vnet_set_backend(struct vnet *n, struct net_backend *backend);
-/* Told on the loop's thread when the backend's other end is gone. */
+/*
+ * Told on the loop's thread when the backend's other end is gone. Nobody to
+ * tell: the link goes down.
+ */
 void vnet_on_gone(struct vnet *n, void (*gone)(void *ctx), void *ctx);
 
 struct vnet_way {

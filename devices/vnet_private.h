@@ -41,6 +41,7 @@ struct vnet {
 		struct bucket rx_bytes, rx_frames, tx_bytes, tx_frames;
 		struct loop_timer rx_timer, tx_timer, gone_timer;
 		_Atomic uint64_t bytes_per_s, frames_per_s;
+		bool is_pulled; /* the cable, by a person; v->lock */
 		void (*gone)(void *ctx);
 		void *gone_ctx;
 	} host;

@@ -246,6 +246,43 @@ START_TEST(a_backend_that_dies_while_its_guest_sleeps_does_not_spin)
 }
 END_TEST
 
+START_TEST(a_backend_that_nobody_will_replace_takes_the_link_down)
+{
+	struct net_rig r;
+
+	net_rig_start(&r, false, 0);
+	vnet_on_gone(r.vnet, NULL, NULL);
+	r.fake->answer = -EPIPE;
+	ck_assert(net_rig_send(&r, FRAME));
+	rig_settle(r.loop);
+	ck_assert(!net_rig_stats(&r).is_up);
+	ck_assert_str_eq(r.rig.text, "link is down");
+	ck_assert_uint_eq(rig_read(&r.rig, 0x60) & VIRTIO_ISR_CONFIG,
+			  VIRTIO_ISR_CONFIG);
+	net_rig_fini(&r);
+}
+END_TEST
+
+START_TEST(a_pulled_cable_stays_pulled_when_a_backend_comes_back)
+{
+	struct fake_net *next = fake_net_create(false);
+	struct net_rig r;
+
+	net_rig_start(&r, false, 0);
+	vnet_set_link(r.vnet, false);
+	vnet_set_backend(r.vnet, NULL);
+	vnet_set_backend(r.vnet, &next->backend);
+	ck_assert(!net_rig_stats(&r).is_up);
+	vnet_set_link(r.vnet, true);
+	ck_assert(net_rig_stats(&r).is_up);
+	/* Plugged into nothing it is down until something is there. */
+	vnet_set_backend(r.vnet, NULL);
+	vnet_set_link(r.vnet, true);
+	ck_assert(!net_rig_stats(&r).is_up);
+	net_rig_fini(&r);
+}
+END_TEST
+
 START_TEST(limits_hold_each_way_and_lapse)
 {
 	struct net_rig r;
@@ -333,6 +370,8 @@ int main(void)
 		a_dead_backend_is_told_once_and_replaced,
 		a_backend_that_dies_while_it_receives_is_told_once,
 		a_backend_that_dies_while_its_guest_sleeps_does_not_spin,
+		a_backend_that_nobody_will_replace_takes_the_link_down,
+		a_pulled_cable_stays_pulled_when_a_backend_comes_back,
 		limits_hold_each_way_and_lapse,
 		a_paused_card_touches_no_guest_memory,
 		addresses_are_stable_local_and_differ,
