@@ -13,13 +13,16 @@ plan agent_answers \
 	agent_runs_a_command_and_brings_its_output \
 	agent_brings_the_status_of_a_command \
 	agent_answers_after_pause_and_resume \
+	memory_that_the_guest_frees_is_the_host_s_again \
+	shutdown_asks_the_agent_first \
 	power_button_still_shuts_the_guest_down \
 	missing_agent_is_an_error \
 	balloon_takes_memory_and_gives_it_back \
 	entropy_comes_from_the_device
 
 start_agent() {
-	run_guest "$vm" job=agent --disk root.raw --agent on || return
+	run_guest "$vm" job=agent --disk root.raw --agent on \
+		--balloon on || return
 	wait_for_fact agent_is_up=ok || return
 	wait_until amber agent "$vm" ping
 }
@@ -41,6 +44,33 @@ exit_status() {
 
 pause_and_resume() {
 	amber pause "$vm" && amber resume "$vm" && amber agent "$vm" ping
+}
+
+resident_mib() {
+	amber stats "$vm" --json |
+		sed -n 's/.*"resident_bytes": \([0-9]*\)[0-9]\{6\}.*/\1/p'
+}
+
+has_given_back() {
+	[ $((peak - $(resident_mib))) -ge 60 ]
+}
+
+# Free page reporting, nobody asks for anything.
+freed_memory() {
+	in_guest="mount -t tmpfs t /mnt && head -c 90000000 /dev/zero >/mnt/x"
+	amber agent "$vm" exec -- /bin/sh -c "$in_guest" || return
+	peak=$(resident_mib)
+	amber agent "$vm" exec -- /bin/umount /mnt || return
+	wait_until has_given_back && return
+	echo "$peak MB at the peak, $(resident_mib) MB after it was freed"
+	return 1
+}
+
+by_agent() {
+	said=$(amber shutdown "$vm" --timeout $SLOW) || return
+	case $said in *"(agent, "*) return ;; esac
+	echo "$said"
+	return 1
 }
 
 power_button() {
@@ -75,6 +105,10 @@ promise agent_says_what_the_guest_is info
 promise agent_runs_a_command_and_brings_its_output output
 promise agent_brings_the_status_of_a_command exit_status
 promise agent_answers_after_pause_and_resume pause_and_resume
+promise memory_that_the_guest_frees_is_the_host_s_again freed_memory
+promise shutdown_asks_the_agent_first by_agent
+start_scenario button
+start_agent || exit 1
 promise power_button_still_shuts_the_guest_down power_button
 start_scenario absent
 promise missing_agent_is_an_error no_agent

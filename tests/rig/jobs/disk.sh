@@ -17,7 +17,8 @@ plan guest_with_a_root_disk_boots \
 	trimmed_space_is_free_on_the_host \
 	direct_io_verifies_as_well \
 	root_is_clean_after_all_that \
-	day_of_work_is_done
+	day_of_work_is_done \
+	reboot_in_the_guest_boots_it_again
 
 ROOT="--disk root.raw"
 DATA="--disk data.raw,id=data"
@@ -56,6 +57,17 @@ direct() {
 		--disk root.raw,cache=none --disk data.raw,id=data,cache=none
 }
 
+is_third_boot() {
+	amber info "$vm" --json | grep -q '"boots": [3-9]'
+}
+
+reboots() {
+	amber delete "$vm"
+	# shellcheck disable=SC2086 # options are words
+	run_guest "$vm" "job=boot then=reboot" $ROOT $DATA || return
+	wait_until is_third_boot && amber stop "$vm"
+}
+
 # The guest's own e2fsck: the image is the second disk of another guest whose
 # root is read-only.
 clean() {
@@ -76,5 +88,6 @@ promise trimmed_space_is_free_on_the_host trim
 promise direct_io_verifies_as_well direct
 promise root_is_clean_after_all_that clean
 # shellcheck disable=SC2086 # options are words
-promise day_of_work_is_done life "job=day mib=8" $ROOT $DATA \
-	--rng on --balloon on --agent on
+promise day_of_work_is_done life "job=day mib=8" $ROOT,queues=2 \
+	$DATA,queues=2,aio=sync --cpus 2 --rng on --balloon on --agent on
+promise reboot_in_the_guest_boots_it_again reboots
