@@ -158,6 +158,11 @@ $(OUT)/bench/ioq: tests/bench/ioq.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $(LIB) -luring
 
+# The block device, driven without a guest; its rig is the unit tests'.
+$(OUT)/bench/inject: tests/bench/inject.c tests/unit/virtio_rig.h $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) -lz -l:liburing.a
+
 $(OUT)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $<
@@ -166,7 +171,8 @@ $(OUT)/bench/%: tests/bench/%.c
 BENCH ?=
 .PHONY: bench
 bench: $(OUT)/amber-vmm $(OUT)/amber guests $(OUT)/bench/bare \
-		$(OUT)/bench/launch $(OUT)/bench/talk
+		$(OUT)/bench/launch $(OUT)/bench/talk $(OUT)/bench/inject \
+		$(OUT)/bench/frames
 	python3 -B tests/bench/bench.py $(BENCH)
 
 # --- what a fresh Debian 12 machine needs -----------------------------------
