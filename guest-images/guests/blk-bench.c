@@ -5,7 +5,8 @@
  * at random=1 places of the first span_mib=N (all), for seconds=N (1) or
  * count=N requests; op=sync: each is a write and, when that is done, a flush.
  * Prints how many were done in how many nanoseconds, with how many
- * notifications and interrupts. seed=N for the places.
+ * notifications and interrupts. seed=N for the places. then=idle: stays, and
+ * does nothing any more.
  * FAIL 1: a request failed, FAIL 2: the numbers don't fit the disk.
  */
 #include "guest-images/runtime/blk.h"
@@ -116,6 +117,9 @@ static uint64_t run(void *dev)
 	line_u64("notifies", disk.q.notifies);
 	line_u64("interrupts", disk.dev->interrupts);
 	line_end();
+	if (arg_is("then", "idle"))
+		for (;;)
+			virtio_wait(disk.dev, disk.dev->interrupts);
 	return job.failed > 0;
 }
 

@@ -169,7 +169,7 @@ def rig(_):
 
 FIGURES = {"start": start, "memory": memory, "status": status, "pauses": pauses, "exits": exits,
            "fleet": crowd, "disk": disk.beside_qemu, "inject": disk.injected,
-           "net": net.beside_qemu, "rest": rest.at_rest, "rig": rig}
+           "net": net.beside_qemu, "idle": rest.at_rest, "rig": rig}
 TITLES = ["figure", "ours", "least", "theirs", "unit", "beside", "ratio", "target", ""]
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network cards: the guest net-bench at a tap interface, under amber and under
-QEMU. Frames are counted by the interface, which is made for each run and
-removed whatever happens."""
+QEMU. Frames are counted by the interface, which is made for each run."""
 
 import os
 import statistics
@@ -10,46 +9,12 @@ import subprocess
 from figure import Figure
 from peers import BENCH, CantMeasure
 from watch import Working, amber, qemu
+import tap as taps
 
-NAME = "ambench%d"
 WINDOW_S = 0.8
 FOR_EVER = 10**12
 CPU_TARGET, SPEED_TARGET = 1.3, 1.0
 MAC = "52:54:00:00:00:01"
-
-
-def ip(*words):
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=20)
-    if done.returncode:
-        raise CantMeasure(f"ip {' '.join(words)}: {done.stderr.strip()}")
-
-
-class Tap:
-    """Up, and silent but for us: no IPv6 of its own."""
-
-    def __enter__(self):
-        if os.geteuid() or not os.path.exists("/dev/net/tun"):
-            raise CantMeasure("a tap interface needs root and /dev/net/tun")
-        self.name = NAME % (os.getpid() % 10**6)
-        ip("tuntap", "add", self.name, "mode", "tap", "vnet_hdr")
-        try:
-            switch = f"/proc/sys/net/ipv6/conf/{self.name}/disable_ipv6"
-            if os.path.exists(switch):
-                with open(switch, "w", encoding="ascii") as f:
-                    f.write("1")
-            ip("link", "set", self.name, "up")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        subprocess.run(["ip", "link", "del", self.name], capture_output=True, timeout=20,
-                       check=False)
-
-    def count(self, what):
-        with open(f"/sys/class/net/{self.name}/statistics/{what}", encoding="ascii") as f:
-            return int(f.read())
 
 
 class Flood:
@@ -82,7 +47,7 @@ def run(command, mode, size):
     """(frames per second, per second of CPU, per second of the VMM's own CPU)"""
     append = f"mode={mode} frames={FOR_EVER} bytes={size} quiet_ms=20000"
     counter = "tx_packets" if mode == "rx" else "rx_packets"
-    with Tap() as tap, Working(command(tap, append)) as vmm:
+    with taps.Tap() as tap, Working(command(tap, append)) as vmm:
         if mode == "rx":
             with Flood(tap, size):
                 got = vmm.measure(WINDOW_S, lambda: tap.count(counter))
@@ -95,6 +60,9 @@ def run(command, mode, size):
 
 
 def beside_qemu(rounds):
+    why = taps.why_not()
+    if why:
+        raise CantMeasure(why)
     for mode, way in (("rx", "host to guest"), ("tx", "guest to host")):
         for size in (60, 1514):
             mine, his = [], []

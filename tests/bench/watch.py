@@ -6,9 +6,13 @@ of it."""
 
 import os
 import subprocess
+import sys
 import time
 
-from peers import OUT, QEMU, CantMeasure, guest
+from peers import OUT, QEMU, ROOT, CantMeasure, guest
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from threads import threads  # noqa: E402
 
 SETTLE_S = 0.15
 LIMIT_S = 30
@@ -32,20 +36,6 @@ def qemu(kernel, append, *more):
             "virtio-mmio.force-legacy=false", "-device",
             "isa-debug-exit,iobase=0xf4,iosize=4", *more, "-kernel", guest(kernel),
             "-append", f"{QEMU_DEVICES} {append}"]
-
-
-def threads(pid):
-    """{thread: (name, nanoseconds of CPU, times it was given the CPU)}"""
-    found = {}
-    for tid in os.listdir(f"/proc/{pid}/task"):
-        try:
-            with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="ascii") as f:
-                ran, _, times = map(int, f.read().split())
-            with open(f"/proc/{pid}/task/{tid}/comm", encoding="ascii") as f:
-                found[int(tid)] = f.read().strip(), ran, times
-        except OSError:
-            pass  # it has ended
-    return found
 
 
 def is_vcpu(pid, tid, name):
