@@ -7,7 +7,11 @@ Each figure is measured in turns (ours, theirs, ours, theirs), so that what
 else the machine does falls on both. The minimum and the median are printed;
 a ratio is that of the medians. Exit status 0 unless something could not be
 measured; a target that was missed is said, not punished: the machine may be
-busy."""
+busy.
+
+"op/CPU s" counts operations per second of CPU time of the whole process with
+its kernel workers, "op/own CPU s" leaves the vCPU's thread out, which runs the
+guest: that is the same for both, and most of it where KVM emulates."""
 
 import argparse
 import json

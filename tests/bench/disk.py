@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import tempfile
 
-from figure import Figure
+from figure import Figure, turns
 from peers import BENCH, CantMeasure
 from watch import Working, amber, qemu
 
@@ -105,7 +105,7 @@ def beside_qemu(rounds):
         for cache, engines in CACHES.items():
             for name, append in WORKLOADS:
                 mine, his = [], {e: [] for e in engines}
-                for _ in range(max(3, rounds // 10)):
+                for _ in range(turns(rounds)):
                     image.settle(cache == "writeback")
                     mine.append(run(ours(image, cache, append)))
                     for engine in engines:
@@ -143,7 +143,7 @@ def injected(rounds):
         for op in ("read", "write"):
             for depth in (1, 32):
                 got = {"thread": [], "interrupt": [], "fio": []}
-                for _ in range(max(3, rounds // 10)):
+                for _ in range(turns(rounds)):
                     image.settle(False)
                     for driver in ("thread", "interrupt"):
                         got[driver].append(inject(image.path, driver, op, depth))

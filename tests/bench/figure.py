@@ -47,3 +47,8 @@ def pick(values, percentile):
 
 def number(v):
     return f"{v:.0f}" if v >= 1000 else f"{v:.3g}"
+
+
+def turns(rounds):
+    """Of figures that take seconds each."""
+    return max(1, rounds // 16)

@@ -6,7 +6,7 @@ import os
 import statistics
 import subprocess
 
-from figure import Figure
+from figure import Figure, turns
 from peers import BENCH, CantMeasure
 from watch import Working, amber, qemu
 import tap as taps
@@ -66,7 +66,7 @@ def beside_qemu(rounds):
     for mode, way in (("rx", "host to guest"), ("tx", "guest to host")):
         for size in (60, 1514):
             mine, his = [], []
-            for _ in range(max(3, rounds // 10)):
+            for _ in range(turns(rounds)):
                 mine.append(run(ours, mode, size))
                 his.append(run(theirs, mode, size))
             name = f"{way}, {size} bytes"

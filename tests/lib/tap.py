@@ -4,6 +4,7 @@ removed whatever happens."""
 
 import itertools
 import os
+import shutil
 import subprocess
 
 _number = itertools.count()
@@ -15,6 +16,8 @@ def why_not():
         return "a tap interface needs root"
     if not os.path.exists("/dev/net/tun"):
         return "/dev/net/tun is missing"
+    if not shutil.which("ip"):
+        return "ip is not installed (package iproute2)"
     return None
 
 
