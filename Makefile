@@ -158,6 +158,11 @@ $(OUT)/bench/ioq: tests/bench/ioq.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $(LIB) -luring
 
+# The block device, driven without a guest; its rig is the unit tests'.
+$(OUT)/bench/inject: tests/bench/inject.c tests/unit/virtio_rig.h $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) -lz -l:liburing.a
+
 $(OUT)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $<
@@ -166,7 +171,8 @@ $(OUT)/bench/%: tests/bench/%.c
 BENCH ?=
 .PHONY: bench
 bench: $(OUT)/amber-vmm $(OUT)/amber guests $(OUT)/bench/bare \
-		$(OUT)/bench/launch $(OUT)/bench/talk
+		$(OUT)/bench/launch $(OUT)/bench/talk $(OUT)/bench/inject \
+		$(OUT)/bench/frames
 	python3 -B tests/bench/bench.py $(BENCH)
 
 # --- what a fresh Debian 12 machine needs -----------------------------------
@@ -174,7 +180,7 @@ DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
 	libjansson-dev zlib1g-dev libcurl4-openssl-dev python3 busybox-static \
 	kmod zstd lz4 xz-utils clang libclang-rt-14-dev clang-format cppcheck \
 	shellcheck check libsubunit-dev acpica-tools qemu-system-x86 curl \
-	liburing-dev passt e2fsprogs fio socat qemu-utils
+	liburing-dev passt e2fsprogs fio socat qemu-utils iproute2
 
 .PHONY: deps
 deps:

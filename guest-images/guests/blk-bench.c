@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * blk-bench: how fast a disk is. Keeps depth=N (default 32) requests of
- * bytes=N (4096) in flight, op=read, write or flush (read), in order or at
- * random=1 places of the first span_mib=N (all), for seconds=N (1) or
- * count=N requests. Prints how many were done in how many nanoseconds, with
- * how many notifications and interrupts. seed=N for the places.
+ * bytes=N (4096) in flight, op=read, write, flush or sync (read), in order or
+ * at random=1 places of the first span_mib=N (all), for seconds=N (1) or
+ * count=N requests; op=sync: each is a write and, when that is done, a flush.
+ * Prints how many were done in how many nanoseconds, with how many
+ * notifications and interrupts. seed=N for the places. then=idle: stays, and
+ * does nothing any more.
  * FAIL 1: a request failed, FAIL 2: the numbers don't fit the disk.
  */
 #include "guest-images/runtime/blk.h"
@@ -15,6 +17,7 @@
 static struct {
 	uint64_t depth, bytes, seconds, count, places, place, random, seed;
 	enum blk_type type;
+	bool sync;
 	uint64_t done, failed, ns;
 } job;
 
@@ -41,6 +44,16 @@ static void start(struct blk_request *r)
 		guest_fail(FAIL_NO_QUEUE);
 }
 
+/* The second half of a sync; false: r is done. */
+static bool goes_on(struct blk_request *r)
+{
+	if (!job.sync || r->head.type == BLK_FLUSH || r->status != BLK_S_OK)
+		return false;
+	if (!blk_submit(&disk, r, BLK_FLUSH, 0, NULL, 0))
+		guest_fail(FAIL_NO_QUEUE);
+	return true;
+}
+
 static bool more(uint64_t started, uint64_t start_ns)
 {
 	if (job.count)
@@ -62,6 +75,8 @@ static void measure(void)
 		do {
 			struct blk_request *r = token;
 
+			if (goes_on(r))
+				continue;
 			job.done++;
 			job.failed += r->status != BLK_S_OK;
 			if (more(started, start_ns)) {
@@ -102,6 +117,9 @@ static uint64_t run(void *dev)
 	line_u64("notifies", disk.q.notifies);
 	line_u64("interrupts", disk.dev->interrupts);
 	line_end();
+	if (arg_is("then", "idle"))
+		for (;;)
+			virtio_wait(disk.dev, disk.dev->interrupts);
 	return job.failed > 0;
 }
 
@@ -114,7 +132,8 @@ void guest_main(void)
 	job.random = arg_u64("random", 0);
 	job.seed = arg_u64("seed", 1);
 	job.type = BLK_IN;
-	if (arg_is("op", "write"))
+	job.sync = arg_is("op", "sync");
+	if (job.sync || arg_is("op", "write"))
 		job.type = BLK_OUT;
 	if (arg_is("op", "flush"))
 		job.type = BLK_FLUSH;
