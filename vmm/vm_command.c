@@ -76,6 +76,9 @@ void vm_on_parked(void *ctx)
 	/* A message from a machine that was taken down finds no goal. */
 	if (!vm->machine || vm->job || !machine_is_parked(vm->machine))
 		return;
+	/* All are parked: if it has ended that was said, and comes first. */
+	if ((goal == GOAL_PAUSE || goal == GOAL_IO_ERROR) && vm_take_report(vm))
+		return;
 	vm->goal = GOAL_NONE;
 	switch (goal) {
 	case GOAL_NONE:
