@@ -137,6 +137,26 @@ START_TEST(an_io_error_does_not_hold_up_a_restart)
 }
 END_TEST
 
+/* What a guest was asked for ends with its last rung, not with an error. */
+START_TEST(a_ladder_that_ends_leaves_an_io_error_alone)
+{
+	set_up();
+	config.shutdown_timeout_s = 1;
+	ask((struct vm_request){ .command = VM_CMD_SHUTDOWN, .timeout_ms = 1 });
+	fake_machine->ignores_park = true;
+	fake_machine_io_error();
+	settle();
+	ck_assert_int_eq(loop_step(loop, 100), 0);
+	ck_assert_int_eq(loop_step(loop, 100), 0);
+	fake_machine->is_parked = true;
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	settle();
+	ck_assert_str_eq(vm_state_text(vm->state), "io-error");
+	ck_assert_uint_eq(answers, 2);
+	tear_down();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -144,6 +164,7 @@ int main(void)
 		a_crash_comes_before_the_io_error_that_met_it,
 		a_crash_during_an_io_error_is_a_crash,
 		an_io_error_does_not_hold_up_a_restart,
+		a_ladder_that_ends_leaves_an_io_error_alone,
 	};
 
 	return SUITE_RUN("vm life", tests);
