@@ -157,6 +157,19 @@ START_TEST(a_ladder_that_ends_leaves_an_io_error_alone)
 }
 END_TEST
 
+START_TEST(an_emergency_pause_stops_the_devices_and_waits_for_none)
+{
+	set_up();
+	fake_machine->is_busy = true;
+	ask((struct vm_request){ .command = VM_CMD_PAUSE, .emergency = true });
+	ck_assert_int_eq(vm->state, VM_PAUSED);
+	ck_assert_uint_eq(fake_machine->quiesces, 1);
+	ask_for(VM_CMD_RESUME);
+	ck_assert_int_eq(vm->state, VM_RUNNING);
+	tear_down();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -165,6 +178,7 @@ int main(void)
 		a_crash_during_an_io_error_is_a_crash,
 		an_io_error_does_not_hold_up_a_restart,
 		a_ladder_that_ends_leaves_an_io_error_alone,
+		an_emergency_pause_stops_the_devices_and_waits_for_none,
 	};
 
 	return SUITE_RUN("vm life", tests);
