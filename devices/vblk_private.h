@@ -102,6 +102,7 @@ struct vblk {
 		bool may_have_more;
 		struct bucket bytes, ops;
 		uint64_t wait_ns; /* of the limits; 0: none */
+		uint64_t told_ns; /* when an error was last told */
 		struct { /* held heads of a loaded state, until restored */
 			unsigned int count;
 			uint16_t queue[VBLK_REQUESTS], head[VBLK_REQUESTS];

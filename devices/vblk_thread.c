@@ -250,6 +250,17 @@ static void hold(struct virtio *v, struct vblk_request *r) LOCK_NEEDS(v->lock)
 	virtio_end(v); /* INV-2 */
 }
 
+/* Who goes on after an error may meet thousands: they are counted. */
+static bool may_tell(struct vblk *b, uint64_t now)
+{
+	if (b->cfg.on_error != VBLK_REPORT)
+		return !b->host.is_held; /* one for all that fail by then */
+	if (b->host.told_ns && now - b->host.told_ns < NS_PER_S)
+		return false;
+	b->host.told_ns = now;
+	return true;
+}
+
 static void report(struct virtio *v, const struct vblk_request *r)
 	LOCK_NEEDS(v->lock)
 {
@@ -273,8 +284,7 @@ static void answer(struct virtio *v, struct vblk_request *r, uint64_t now)
 	if (r->error) {
 		atomic_fetch_add_explicit(&b->counters.errors, 1,
 					  memory_order_relaxed);
-		/* One event tells for all that fail while it is held. */
-		if (!b->host.is_held || b->cfg.on_error == VBLK_REPORT)
+		if (may_tell(b, now))
 			report(v, r);
 		if (b->cfg.on_error != VBLK_REPORT && !v->host.is_resetting) {
 			hold(v, r);

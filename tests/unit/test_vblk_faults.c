@@ -106,6 +106,23 @@ START_TEST(by_policy_the_guest_is_told)
 }
 END_TEST
 
+START_TEST(a_guest_that_is_told_makes_one_event_a_second)
+{
+	struct vblk_stats s;
+	unsigned int i;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC,
+					    .on_error = VBLK_REPORT });
+	fault_set(&b.fault, FAULT_READ, EIO, FAULT_ALWAYS);
+	for (i = 0; i < 50; i++)
+		ck_assert_uint_eq(blk_do(&b, IN, 0, 512), 1);
+	ck_assert_uint_le(atomic_load(&b.rig.events), 2);
+	vblk_get_stats(b.blk, &s);
+	ck_assert_uint_eq(s.errors, 50);
+	blk_close(&b);
+}
+END_TEST
+
 START_TEST(interruptions_and_short_transfers_are_nobody_s_business)
 {
 	static const int errors[] = { EINTR, EAGAIN, FAULT_SHORT };
@@ -388,6 +405,7 @@ int main(void)
 		a_full_disk_pauses_and_the_very_request_is_tried_again,
 		while_a_request_is_held_nothing_is_begun,
 		by_policy_the_guest_is_told,
+		a_guest_that_is_told_makes_one_event_a_second,
 		interruptions_and_short_transfers_are_nobody_s_business,
 		a_failed_flush_is_never_cured_by_the_next_one,
 		without_flush_every_write_is_durable,
