@@ -404,7 +404,10 @@ int vblk_may_resume(struct vblk *b, bool accept, struct err *e)
 			       "%s: a flush failed, so that what was written "
 			       "since the one before may be lost",
 			       b->virtio.cfg.id);
+	/* Known at once; the disk is told by its own thread. */
+	atomic_store(&b->counters.is_poisoned, false);
 	atomic_store(&b->host.accept, true);
+	vblk_wake(b);
 	return 0;
 }
 

@@ -192,6 +192,15 @@ static void take_locked(struct virtio *v, unsigned int q,
 		 virtq_enable_kicks(&v->queue[q]));
 }
 
+/* Before anything is begun that a person's word lets succeed. */
+static void look_if_verified(struct vblk *b)
+{
+	if (!atomic_exchange(&b->host.accept, false))
+		return;
+	disk_verified(b->cfg.disk);
+	atomic_store(&b->counters.is_poisoned, false);
+}
+
 static void take(struct vblk *b, unsigned int q)
 {
 	struct virtio *v = &b->virtio;
@@ -202,6 +211,7 @@ static void take(struct vblk *b, unsigned int q)
 	lock_take(&v->lock);
 	take_locked(v, q, &begun);
 	lock_release(&v->lock);
+	look_if_verified(b);
 	for (r = begun.head; r; r = next) {
 		next = r->next;
 		submit(b, r);
@@ -343,8 +353,7 @@ static void retry_held(struct vblk *b)
 			virtio_begin(v);
 	}
 	lock_release(&v->lock);
-	if (atomic_exchange(&b->host.accept, false))
-		disk_verified(b->cfg.disk);
+	look_if_verified(b);
 	for (; r; r = next) {
 		next = r->next;
 		r->error = 0;

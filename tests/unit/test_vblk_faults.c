@@ -177,6 +177,31 @@ START_TEST(a_failed_flush_is_never_cured_by_the_next_one)
 }
 END_TEST
 
+/* No request is held that would bring the news. */
+START_TEST(a_verified_disk_is_asked_about_once)
+{
+	struct vblk_stats s;
+	struct err e = ERR_NONE;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC,
+					    .on_error = VBLK_REPORT });
+	fault_set(&b.fault, FAULT_SYNC, EIO, 1);
+	ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 1);
+	do
+		vblk_get_stats(b.blk, &s);
+	while (!s.is_poisoned);
+	pause_now();
+	ck_assert_int_eq(vblk_may_resume(b.blk, false, &e), -EIO);
+	ck_assert_int_eq(vblk_may_resume(b.blk, true, &e), 0);
+	resume_now();
+	pause_now();
+	ck_assert_int_eq(vblk_may_resume(b.blk, false, &e), 0);
+	resume_now();
+	ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 0);
+	blk_close(&b);
+}
+END_TEST
+
 START_TEST(without_flush_every_write_is_durable)
 {
 	blk_open(&b,
@@ -408,6 +433,7 @@ int main(void)
 		a_guest_that_is_told_makes_one_event_a_second,
 		interruptions_and_short_transfers_are_nobody_s_business,
 		a_failed_flush_is_never_cured_by_the_next_one,
+		a_verified_disk_is_asked_about_once,
 		without_flush_every_write_is_durable,
 		the_driver_may_switch_to_writethrough,
 		a_pause_waits_for_what_is_in_flight,
