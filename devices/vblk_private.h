@@ -95,6 +95,7 @@ struct vblk {
 		struct vblk_request *requests; /* owned array */
 		struct vblk_request *free;
 		struct vblk_request *oldest, *newest; /* in flight */
+		uint64_t flight_bytes;		      /* of data, of them */
 		struct vblk_list finished;	      /* to be answered */
 		struct vblk_list held; /* wait for a resume; v->lock */
 		bool is_held;	       /* v->lock: nothing is begun */

@@ -16,6 +16,8 @@
 #include "devices/vblk_private.h"
 
 #define ROUND 64 /* chains of one queue, then others get their turn */
+/* Of data under way, then no more is begun: a pause waits for all of it. */
+#define FLIGHT_BYTES (32u << 20)
 
 /* --- lists ----------------------------------------------------------- */
 
@@ -32,6 +34,17 @@ static void put_free(struct vblk *b, struct vblk_request *r)
 {
 	r->next = b->host.free;
 	b->host.free = r;
+}
+
+/* What it costs to wait for it; a discard moves nothing. */
+static uint64_t weight(const struct vblk_request *r)
+{
+	return r->kind == VBLK_DISCARD ? 0 : r->bytes;
+}
+
+static bool has_room(const struct vblk *b)
+{
+	return b->host.free && b->host.flight_bytes < FLIGHT_BYTES;
 }
 
 static void publish_flight(struct vblk *b)
@@ -67,6 +80,7 @@ static void leave_flight(struct vblk *b, struct vblk_request *r)
 		b->host.newest = r->older;
 	atomic_fetch_sub_explicit(&b->counters.in_flight, 1,
 				  memory_order_relaxed);
+	b->host.flight_bytes -= weight(r);
 	publish_flight(b);
 }
 
@@ -129,7 +143,7 @@ static bool may_begin(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 
 	if (!virtio_may_work(v, q) || b->host.is_held)
 		return false;
-	if (!b->host.free) {
+	if (!has_room(b)) {
 		b->host.may_have_more = true;
 		return false;
 	}
@@ -169,6 +183,7 @@ static bool take_one(struct virtio *v, unsigned int q, struct vblk_list *begun)
 	virtio_begin(v);
 	bucket_take(&b->host.ops, 1);
 	bucket_take(&b->host.bytes, r->bytes);
+	b->host.flight_bytes += type ? weight(r) : 0;
 	vblk_list_add(type ? begun : &b->host.finished, r);
 	return true;
 }
@@ -349,8 +364,10 @@ static void retry_held(struct vblk *b)
 		r = b->host.held.head;
 		vblk_list_init(&b->host.held);
 		atomic_store(&b->counters.held, 0);
-		for (next = r; next; next = next->next)
+		for (next = r; next; next = next->next) {
+			b->host.flight_bytes += weight(next);
 			virtio_begin(v);
+		}
 	}
 	lock_release(&v->lock);
 	look_if_verified(b);
@@ -396,7 +413,7 @@ static uint64_t round_timeout(const struct vblk *b)
 {
 	if (b->host.wait_ns)
 		return b->host.wait_ns;
-	return b->host.may_have_more && b->host.free ? 0 : IOQ_FOREVER;
+	return b->host.may_have_more && has_room(b) ? 0 : IOQ_FOREVER;
 }
 
 static void run_round(struct vblk *b)
@@ -404,7 +421,7 @@ static void run_round(struct vblk *b)
 	unsigned int q;
 
 	answer_all(b);
-	if (!b->host.may_have_more || !b->host.free)
+	if (!b->host.may_have_more || !has_room(b))
 		return;
 	b->host.may_have_more = false;
 	b->host.wait_ns = 0;

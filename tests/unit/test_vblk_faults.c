@@ -283,6 +283,40 @@ static void *reset_thread(void *arg)
 	return NULL;
 }
 
+/*
+ * The same 400 KiB again and again in one request, 200 of them: 2 GiB that
+ * a pause would have to wait for.
+ */
+START_TEST(what_a_pause_waits_for_is_bounded)
+{
+	struct rig_piece piece[64];
+	struct vblk_stats s;
+	unsigned int i, n;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC });
+	put_le32(b.rig.ram + blk_gpa(0), OUT);
+	put_le32(b.rig.ram + blk_gpa(0) + 4, 0);
+	put_le64(b.rig.ram + blk_gpa(0) + 8, 0);
+	piece[0] = (struct rig_piece){ blk_gpa(0), 16, false };
+	for (n = 1; n < 8; n++)
+		piece[n] = (struct rig_piece){ RIG_DATA + 0x1000, 400 << 10,
+					       false };
+	piece[n++] = (struct rig_piece){ blk_gpa(0) + 16, 1, true };
+	pthread_mutex_lock(&b.fault.gate);
+	for (i = 0; i < 28; i++)
+		rig_chain(&b.rig, 0, piece, n);
+	rig_kick(&b.rig, 0);
+	BLK_UNTIL(atomic_load(&b.fault.calls[FAULT_WRITE]));
+	nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
+	vblk_get_stats(b.blk, &s);
+	ck_assert_uint_le(s.in_flight * (7ull * 400 << 10), 35u << 20);
+	pthread_mutex_unlock(&b.fault.gate);
+	blk_wait(&b, 28);
+	ck_assert_uint_eq(*blk_status(&b, 0), 0);
+	blk_close(&b);
+}
+END_TEST
+
 START_TEST(a_reset_waits_for_what_is_in_flight)
 {
 	struct vblk_stats s;
@@ -437,6 +471,7 @@ int main(void)
 		without_flush_every_write_is_durable,
 		the_driver_may_switch_to_writethrough,
 		a_pause_waits_for_what_is_in_flight,
+		what_a_pause_waits_for_is_bounded,
 		a_reset_waits_for_what_is_in_flight,
 		a_reset_drops_what_is_held,
 		held_requests_are_saved_and_done_once_after_a_restore,
