@@ -68,8 +68,10 @@ static void vblk_get_config(struct virtio *v, uint8_t *bytes)
 	put_le32(bytes + CFG_MAX_DISCARD_SEG, VBLK_SEGMENTS);
 	put_le32(bytes + CFG_DISCARD_ALIGNMENT,
 		 info->discard_bytes / DISK_SECTOR_BYTES);
-	put_le32(bytes + CFG_MAX_ZEROES_SECTORS, VBLK_RANGE_SECTORS);
-	put_le32(bytes + CFG_MAX_ZEROES_SEG, VBLK_SEGMENTS);
+	/* A file system that can't zero a range has them written. */
+	put_le32(bytes + CFG_MAX_ZEROES_SECTORS,
+		 VBLK_TRANSFER_MAX / DISK_SECTOR_BYTES);
+	put_le32(bytes + CFG_MAX_ZEROES_SEG, 1);
 	bytes[CFG_ZEROES_MAY_UNMAP] = info->can_discard;
 }
 

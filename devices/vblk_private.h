@@ -12,6 +12,7 @@
 #define VBLK_REQUESTS	   256
 #define VBLK_SEGMENTS	   16	      /* of a discard or write-zeroes request */
 #define VBLK_RANGE_SECTORS (1u << 22) /* of each of them: 2 GiB */
+#define VBLK_TRANSFER_MAX  (64u << 20) /* bytes of one request, also zeroes */
 
 /* Request types and answers (5.2.6) */
 #define VBLK_T_IN	    0
