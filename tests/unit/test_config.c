@@ -463,6 +463,21 @@ START_TEST(every_row_has_what_generators_need)
 }
 END_TEST
 
+START_TEST(a_disk_and_a_card_have_ids_of_their_own)
+{
+	begin();
+	ck_assert_int_eq(set("kernel", "/k"), 0);
+	ck_assert_int_eq(set("disk", "/d,id=a"), 0);
+	ck_assert_int_eq(set("net", "user"), 0);
+	ck_assert_int_eq(config_check(&config, &e), 0);
+	ck_assert_int_eq(set("disk", "/e,id=net0"), 0);
+	ck_assert_int_eq(config_check(&config, &e), -EINVAL);
+	ck_assert_str_eq(e.text, "a disk and a network card both have the id "
+				 "'net0'");
+	vm_config_fini(&config);
+}
+END_TEST
+
 START_TEST(a_port_takes_no_socket_of_the_vms_own)
 {
 	begin();
@@ -511,6 +526,7 @@ int main(void)
 		depth_and_number_of_values_are_bounded,
 		a_configuration_needs_a_kernel_and_memory_that_is_there,
 		every_row_has_what_generators_need,
+		a_disk_and_a_card_have_ids_of_their_own,
 		a_port_takes_no_socket_of_the_vms_own,
 		made_up_uuids_are_valid_and_differ,
 	};
