@@ -220,8 +220,8 @@ def a_card_s_address_is_the_vm_s():
     for uuid in uuids + uuids:
         with Vmm("net-echo", "--net", f"hub=a{os.getpid()}", "--uuid", uuid) as vmm:
             vmm.ask("POST", "/v1/vm/start")
-            await_true(lambda: "mac=" in console(vmm), "no guest")
-            mac = re.search(r"mac=(\w+)", console(vmm)).group(1)
+            await_true(lambda: re.search(r"mac=\w+\s", console(vmm)), "no guest")
+            mac = re.search(r"mac=(\w+)\s", console(vmm)).group(1)
             check(seen.setdefault(uuid, mac) == mac, seen)
             vmm.ask("POST", "/v1/vm/stop")
     check(len(set(seen.values())) == 2, seen)
