@@ -16,8 +16,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define PIECE_BYTES 8192
-#define ROUNDS	    16 /* pieces, then others get their turn */
+#define ROUNDS	    16		      /* pieces, then others get their turn */
+#define AGAIN_NS    (100 * NS_PER_MS) /* when the host has no more fds */
 
 struct piece {
 	uint8_t bytes[PIECE_BYTES];
@@ -33,7 +36,8 @@ struct host_port {
 	int listen_fd, client_fd; /* owned; -1: none */
 	bool has_left; /* the client; what it wrote is not all with the guest */
 	struct loop_fd listen_watch, client_watch;
-	uint32_t events; /* that the client is watched for */
+	struct loop_timer again; /* armed: no client is listened for */
+	uint32_t events;	 /* that the client is watched for */
 	struct piece to_guest, to_client;
 	struct loop_msg news;
 };
@@ -190,6 +194,17 @@ static void on_client(void *ctx, uint32_t events)
 	serve_client(p);
 }
 
+static void on_listen(void *ctx, uint32_t events);
+
+static void listen_again(void *ctx)
+{
+	struct host_port *p = ctx;
+
+	if (loop_add(p->loop, &p->listen_watch, p->listen_fd, EPOLLIN,
+		     on_listen, p))
+		loop_arm(p->loop, &p->again, AGAIN_NS, listen_again, p);
+}
+
 static void on_listen(void *ctx, uint32_t events)
 {
 	struct host_port *p = ctx;
@@ -197,6 +212,12 @@ static void on_listen(void *ctx, uint32_t events)
 		accept4(p->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
+	if (fd < 0 && errno != EAGAIN && errno != EINTR &&
+	    errno != ECONNABORTED) {
+		/* No descriptors: it would be ready for ever. */
+		loop_remove(&p->listen_watch);
+		loop_arm(p->loop, &p->again, AGAIN_NS, listen_again, p);
+	}
 	if (fd < 0)
 		return;
 	/* One at a time: a second one sees the connection end. */
@@ -296,6 +317,7 @@ void host_port_destroy(struct host_port *p)
 	channel_set_host(p->channel, (struct channel_side){ NULL, NULL });
 	p->has_user = false;
 	drop_client(p);
+	loop_disarm(&p->again);
 	loop_remove(&p->listen_watch);
 	if (p->listen_fd >= 0)
 		close(p->listen_fd);
