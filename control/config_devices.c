@@ -165,8 +165,17 @@ static void init_port(void *record)
 
 static int check_port(const void *record, const char *who, struct err *e)
 {
+	/* NAME.sock lies beside them: HOME_SOCKET, VM_VSOCK_SOCKET. */
+	static const char *const taken[] = { "api", "vsock" };
 	const struct vm_port *p = record;
+	size_t i;
 
+	for (i = 0; i < COUNT(taken); i++)
+		if (!strcmp(p->name, taken[i]))
+			return err_set(e, -EINVAL,
+				       "%s: '%s' is the name of a socket of "
+				       "the VM's own: take another",
+				       who, p->name);
 	if (!strcmp(p->name, VM_AGENT_PORT))
 		return err_set(e, -EINVAL, "%s: that port comes with agent",
 			       who);

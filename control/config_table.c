@@ -169,6 +169,21 @@ static uint64_t host_memory_bytes(void)
 	return (uint64_t)pages * (uint64_t)page_bytes;
 }
 
+/* Commands and events name both by their ids alone. */
+static int check_ids(const struct vm_config *c, struct err *e)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < c->disks; i++)
+		for (k = 0; k < c->nets; k++)
+			if (!strcmp(c->disk[i].id, c->net[k].id))
+				return err_set(e, -EINVAL,
+					       "a disk and a network card both "
+					       "have the id '%s'",
+					       c->disk[i].id);
+	return 0;
+}
+
 int config_check(const struct vm_config *c, struct err *e)
 {
 	char want[32];
@@ -182,7 +197,7 @@ int config_check(const struct vm_config *c, struct err *e)
 			"MiB)",
 			config_bytes_text(c->memory_bytes, want, sizeof(want)),
 			(unsigned long long)(host_memory_bytes() >> 20));
-	return 0;
+	return check_ids(c, e);
 }
 
 /* Binary exponent of a suffix such as "M", "MB" or "MiB"; -1: none. */

@@ -16,8 +16,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define PIECE_BYTES 8192
-#define ROUNDS	    16 /* pieces, then others get their turn */
+#define ROUNDS	    16		      /* pieces, then others get their turn */
+#define AGAIN_NS    (100 * NS_PER_MS) /* when the host has no more fds */
 
 struct piece {
 	uint8_t bytes[PIECE_BYTES];
@@ -31,8 +34,10 @@ struct host_port {
 	bool has_user, user_open, user_waits;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int listen_fd, client_fd; /* owned; -1: none */
+	bool has_left; /* the client; what it wrote is not all with the guest */
 	struct loop_fd listen_watch, client_watch;
-	uint32_t events; /* that the client is watched for */
+	struct loop_timer again; /* armed: no client is listened for */
+	uint32_t events;	 /* that the client is watched for */
 	struct piece to_guest, to_client;
 	struct loop_msg news;
 };
@@ -92,6 +97,7 @@ static void drop_client(struct host_port *p)
 	loop_remove(&p->client_watch);
 	close(p->client_fd);
 	p->client_fd = -1;
+	p->has_left = false;
 	p->to_guest.len = p->to_client.len = 0;
 	channel_host_open(p->channel, p->has_user);
 	update_user(p);
@@ -121,6 +127,8 @@ static bool client_to_guest(struct host_port *p)
 		t->at = 0;
 		t->len = (size_t)r;
 	}
+	if (p->has_left)
+		loop_post(p->loop, &p->news); /* nothing else wakes us */
 	return true;
 }
 
@@ -160,13 +168,21 @@ static void watch_client(struct host_port *p)
 	p->events = events;
 }
 
+/* It reads no more; what it wrote is still to be passed on. */
+static void client_left(struct host_port *p)
+{
+	loop_remove(&p->client_watch); /* else it would be ready for ever */
+	p->has_left = true;
+}
+
 static void serve_client(struct host_port *p)
 {
-	if (!guest_to_client(p) || !client_to_guest(p)) {
+	if (!p->has_left && !guest_to_client(p))
+		client_left(p);
+	if (!client_to_guest(p))
 		drop_client(p);
-		return;
-	}
-	watch_client(p);
+	else if (!p->has_left)
+		watch_client(p);
 }
 
 static void on_client(void *ctx, uint32_t events)
@@ -174,9 +190,19 @@ static void on_client(void *ctx, uint32_t events)
 	struct host_port *p = ctx;
 
 	if (events & (EPOLLHUP | EPOLLERR))
-		drop_client(p);
-	else
-		serve_client(p);
+		client_left(p);
+	serve_client(p);
+}
+
+static void on_listen(void *ctx, uint32_t events);
+
+static void listen_again(void *ctx)
+{
+	struct host_port *p = ctx;
+
+	if (loop_add(p->loop, &p->listen_watch, p->listen_fd, EPOLLIN,
+		     on_listen, p))
+		loop_arm(p->loop, &p->again, AGAIN_NS, listen_again, p);
 }
 
 static void on_listen(void *ctx, uint32_t events)
@@ -186,9 +212,17 @@ static void on_listen(void *ctx, uint32_t events)
 		accept4(p->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
+	if (fd < 0 && errno != EAGAIN && errno != EINTR &&
+	    errno != ECONNABORTED) {
+		/* No descriptors: it would be ready for ever. */
+		loop_remove(&p->listen_watch);
+		loop_arm(p->loop, &p->again, AGAIN_NS, listen_again, p);
+	}
 	if (fd < 0)
 		return;
 	/* One at a time: a second one sees the connection end. */
+	if (p->has_left)
+		drop_client(p);
 	if (p->client_fd >= 0 ||
 	    loop_add(p->loop, &p->client_watch, fd, EPOLLIN, on_client, p)) {
 		close(fd);
@@ -283,6 +317,7 @@ void host_port_destroy(struct host_port *p)
 	channel_set_host(p->channel, (struct channel_side){ NULL, NULL });
 	p->has_user = false;
 	drop_client(p);
+	loop_disarm(&p->again);
 	loop_remove(&p->listen_watch);
 	if (p->listen_fd >= 0)
 		close(p->listen_fd);

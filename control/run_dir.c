@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -27,11 +28,13 @@ static int parent(char *out, size_t size, const char *path, struct err *e)
 	return 0;
 }
 
-int run_dir_set(struct vm_config *c, const char *socket, struct err *e)
+int run_dir_set(struct vm_config *c, const char *socket, bool *is_ours,
+		struct err *e)
 {
 	char above[sizeof(c->run_dir)];
 	int r;
 
+	*is_ours = false;
 	if (!socket)
 		return 0;
 	r = parent(c->run_dir, sizeof(c->run_dir), socket, e);
@@ -42,5 +45,11 @@ int run_dir_set(struct vm_config *c, const char *socket, struct err *e)
 	if (snprintf(c->hub_dir, sizeof(c->hub_dir), "%s/.hubs", above) >=
 	    (int)sizeof(c->hub_dir))
 		return err_set(e, -ENAMETOOLONG, "%s/.hubs: too long", above);
+	*is_ours = access(c->run_dir, F_OK) < 0 && errno == ENOENT;
 	return c->vsock_cid ? file_make_dirs(c->run_dir, 0700, e) : 0;
+}
+
+void run_dir_remove(const struct vm_config *c)
+{
+	rmdir(c->run_dir); /* what is not empty stays */
 }

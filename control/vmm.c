@@ -48,6 +48,7 @@ struct vmm {
 	unsigned int signals; /* that ask for the end */
 
 	bool is_ending, server_drained, stdio_drained;
+	bool owns_run_dir; /* it is removed at the end */
 	struct loop_timer end_timer;
 	struct vm_end end;
 	int exit_code;
@@ -316,7 +317,7 @@ static int load_config(struct vmm *v, struct err *e)
 			 : v->opt->stdio ? CONFIG_FOREGROUND
 					 : CONFIG_KEPT);
 	r = config_check(c, e);
-	return r ? r : run_dir_set(c, v->opt->socket, e);
+	return r ? r : run_dir_set(c, v->opt->socket, &v->owns_run_dir, e);
 }
 
 static int make_control(struct vmm *v, struct err *e)
@@ -435,6 +436,8 @@ static void close_all(struct vmm *v)
 		report_end(v);
 	}
 	control_destroy(v->control);
+	if (v->owns_run_dir)
+		run_dir_remove(v->config);
 	once_fini(&v->once);
 	loop_disarm(&v->end_timer);
 	loop_remove(&v->signal_watch);

@@ -166,8 +166,6 @@ void channel_host_open(struct channel *c, bool is_open)
 	c->host_open = is_open;
 	/* What the one who left did not read is for nobody. */
 	c->to_host.used = 0;
-	if (!is_open)
-		c->to_guest.used = 0;
 	lock_release(&c->lock);
 	tell(c, &c->device);
 }

@@ -40,7 +40,10 @@ void channel_set_device(struct channel *c, struct channel_side side);
 size_t channel_host_write(struct channel *c, const void *bytes, size_t len);
 /* Bytes read, 0 when there is nothing. */
 size_t channel_host_read(struct channel *c, void *to, size_t len);
-/* Somebody listens (or not): the guest is told. What was left is dropped. */
+/*
+ * Somebody listens (or not): the guest is told. What was not read is
+ * dropped; what was written stays for the guest.
+ */
 void channel_host_open(struct channel *c, bool is_open);
 
 /* --- the device's side ----------------------------------------------- */

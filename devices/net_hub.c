@@ -276,16 +276,16 @@ static int join(struct net_hub *h, const char *dir, const char *id,
 		struct err *e)
 {
 	int r = -ENOENT, i;
+	socklen_t len;
 
+	if (make_address(&h->self, &len, dir, id) < 0)
+		return err_set(e, -ENAMETOOLONG,
+			       "hub: %s/%s is too long for a socket", dir, id);
 	for (i = 0; i < 3 && r == -ENOENT; i++) {
 		r = file_make_dirs(dir, 0700, e);
 		if (r)
 			return r;
-		if (make_address(&h->self, &h->self_len, dir, id) < 0) {
-			h->self_len = 0;
-			return err_set(e, -ENAMETOOLONG,
-				       "hub: %s/%s is too long", dir, id);
-		}
+		h->self_len = len;
 		r = bind_self(h, h->backend.fd[0], e);
 	}
 	return r;

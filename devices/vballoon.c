@@ -110,9 +110,10 @@ static void inflate(struct vballoon *b, uint64_t bytes)
 		give_back_run(b, first, count);
 }
 
-/* The chain's writable pieces are free pages (5.5.6.7). */
-static void take_report(struct vballoon *b)
+/* The chain's writable pieces are free pages (5.5.6.7). Returns the bytes. */
+static uint64_t take_report(struct vballoon *b)
 {
+	uint64_t all = 0;
 	const struct virtq_chain *c = &b->host.chain;
 	const uint64_t mask = VBALLOON_PAGE_BYTES - 1;
 	unsigned int i;
@@ -127,8 +128,9 @@ static void take_report(struct vballoon *b)
 		len = (len - skip) & ~mask;
 		b->cfg.discard(b->cfg.ctx, (uint8_t *)c->iov[i].iov_base + skip,
 			       len);
-		b->host.reported_bytes += len;
+		all += len;
 	}
+	return all;
 }
 
 /* --- statistics ------------------------------------------------------------
@@ -165,6 +167,26 @@ static void ask_for_stats(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 /* --- queues ------------------------------------------------------------------
  */
 
+/*
+ * A guest may give up 16384 single pages at once. The lock is not held for
+ * that long; a pause and a reset wait for it as for any request.
+ */
+static void take_pages(struct virtio *v, bool is_report) LOCK_NEEDS(v->lock)
+{
+	struct vballoon *b = (struct vballoon *)v;
+	const struct virtq_chain *c = &b->host.chain;
+	uint64_t reported = 0;
+
+	virtio_begin(v);
+	lock_release(&v->lock);
+	if (is_report)
+		reported = take_report(b);
+	else
+		inflate(b, virtq_copy_out(c, 0, b->host.list, LIST_BYTES));
+	lock_take(&v->lock);
+	b->host.reported_bytes += reported;
+}
+
 /* True: the chain is to be given back; false: it is kept. */
 static bool serve_chain(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 {
@@ -183,15 +205,20 @@ static bool serve_chain(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 		return false;
 	}
 	if (q == reporting_queue(v)) {
-		take_report(b);
+		take_pages(v, true);
 	} else if (q == INFLATE) {
 		if (c->read_bytes > LIST_BYTES) {
 			virtio_break(v, (int)q, "too many page numbers");
 			return false;
 		}
-		inflate(b, virtq_copy_out(c, 0, b->host.list, LIST_BYTES));
+		take_pages(v, false);
 	}
 	return true;
+}
+
+static bool has_pages(const struct virtio *v, unsigned int q)
+{
+	return q == INFLATE || q == reporting_queue(v);
 }
 
 static bool serve(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
@@ -207,8 +234,13 @@ static bool serve(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 		if (!virtio_pop(v, q, &b->host.chain))
 			return virtio_may_work(v, q) &&
 			       virtq_enable_kicks(&v->queue[q]);
-		if (serve_chain(v, q))
-			virtq_push(&v->queue[q], b->host.chain.head, 0);
+		if (!serve_chain(v, q))
+			continue;
+		virtq_push(&v->queue[q], b->host.chain.head, 0);
+		if (!has_pages(v, q))
+			continue;
+		virtio_end(v);
+		return true; /* others on this thread get their turn */
 	}
 	return true;
 }

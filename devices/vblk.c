@@ -68,8 +68,10 @@ static void vblk_get_config(struct virtio *v, uint8_t *bytes)
 	put_le32(bytes + CFG_MAX_DISCARD_SEG, VBLK_SEGMENTS);
 	put_le32(bytes + CFG_DISCARD_ALIGNMENT,
 		 info->discard_bytes / DISK_SECTOR_BYTES);
-	put_le32(bytes + CFG_MAX_ZEROES_SECTORS, VBLK_RANGE_SECTORS);
-	put_le32(bytes + CFG_MAX_ZEROES_SEG, VBLK_SEGMENTS);
+	/* A file system that can't zero a range has them written. */
+	put_le32(bytes + CFG_MAX_ZEROES_SECTORS,
+		 VBLK_TRANSFER_MAX / DISK_SECTOR_BYTES);
+	put_le32(bytes + CFG_MAX_ZEROES_SEG, 1);
 	bytes[CFG_ZEROES_MAY_UNMAP] = info->can_discard;
 }
 
@@ -404,7 +406,10 @@ int vblk_may_resume(struct vblk *b, bool accept, struct err *e)
 			       "%s: a flush failed, so that what was written "
 			       "since the one before may be lost",
 			       b->virtio.cfg.id);
+	/* Known at once; the disk is told by its own thread. */
+	atomic_store(&b->counters.is_poisoned, false);
 	atomic_store(&b->host.accept, true);
+	vblk_wake(b);
 	return 0;
 }
 

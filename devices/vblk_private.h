@@ -12,6 +12,7 @@
 #define VBLK_REQUESTS	   256
 #define VBLK_SEGMENTS	   16	      /* of a discard or write-zeroes request */
 #define VBLK_RANGE_SECTORS (1u << 22) /* of each of them: 2 GiB */
+#define VBLK_TRANSFER_MAX  (64u << 20) /* bytes of one request, also zeroes */
 
 /* Request types and answers (5.2.6) */
 #define VBLK_T_IN	    0
@@ -95,6 +96,7 @@ struct vblk {
 		struct vblk_request *requests; /* owned array */
 		struct vblk_request *free;
 		struct vblk_request *oldest, *newest; /* in flight */
+		uint64_t flight_bytes;		      /* of data, of them */
 		struct vblk_list finished;	      /* to be answered */
 		struct vblk_list held; /* wait for a resume; v->lock */
 		bool is_held;	       /* v->lock: nothing is begun */
@@ -102,6 +104,7 @@ struct vblk {
 		bool may_have_more;
 		struct bucket bytes, ops;
 		uint64_t wait_ns; /* of the limits; 0: none */
+		uint64_t told_ns; /* when an error was last told */
 		struct { /* held heads of a loaded state, until restored */
 			unsigned int count;
 			uint16_t queue[VBLK_REQUESTS], head[VBLK_REQUESTS];

@@ -13,8 +13,6 @@
 #define HEADER_BYTES 16
 #define RANGE_BYTES  16
 #define FLAG_UNMAP   1u
-#define TRANSFER_MAX (64u << 20) /* bytes of one request */
-#define TRANSFER_MAX (64u << 20) /* bytes of one request */
 
 static const char *const kind_names[VBLK_KINDS] = { "read", "write", "flush",
 						    "discard" };
@@ -96,7 +94,7 @@ static int parse_transfer(struct vblk_request *r, uint64_t sector, bool is_read)
 	} else {
 		r->bytes = c->read_bytes - HEADER_BYTES;
 	}
-	if (!r->bytes || r->bytes > TRANSFER_MAX ||
+	if (!r->bytes || r->bytes > VBLK_TRANSFER_MAX ||
 	    !fits(b, sector, r->bytes) || (!is_read && is_read_only(b)))
 		return reject(r, VBLK_S_IOERR);
 	r->disk.op = is_read ? DISK_READ : DISK_WRITE;
@@ -174,6 +172,8 @@ static int parse_ranges(struct vblk_request *r, bool is_zero)
 			return reject(r, answer);
 		r->bytes += r->range[i].bytes;
 	}
+	if (is_zero && r->bytes > VBLK_TRANSFER_MAX)
+		return reject(r, VBLK_S_IOERR);
 	r->ranges = n;
 	r->disk.op = is_zero ? DISK_ZERO : DISK_DISCARD;
 	r->disk.iov = NULL;

@@ -16,6 +16,8 @@
 #include "devices/vblk_private.h"
 
 #define ROUND 64 /* chains of one queue, then others get their turn */
+/* Of data under way, then no more is begun: a pause waits for all of it. */
+#define FLIGHT_BYTES (32u << 20)
 
 /* --- lists ----------------------------------------------------------- */
 
@@ -32,6 +34,17 @@ static void put_free(struct vblk *b, struct vblk_request *r)
 {
 	r->next = b->host.free;
 	b->host.free = r;
+}
+
+/* What it costs to wait for it; a discard moves nothing. */
+static uint64_t weight(const struct vblk_request *r)
+{
+	return r->kind == VBLK_DISCARD ? 0 : r->bytes;
+}
+
+static bool has_room(const struct vblk *b)
+{
+	return b->host.free && b->host.flight_bytes < FLIGHT_BYTES;
 }
 
 static void publish_flight(struct vblk *b)
@@ -67,6 +80,7 @@ static void leave_flight(struct vblk *b, struct vblk_request *r)
 		b->host.newest = r->older;
 	atomic_fetch_sub_explicit(&b->counters.in_flight, 1,
 				  memory_order_relaxed);
+	b->host.flight_bytes -= weight(r);
 	publish_flight(b);
 }
 
@@ -129,7 +143,7 @@ static bool may_begin(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 
 	if (!virtio_may_work(v, q) || b->host.is_held)
 		return false;
-	if (!b->host.free) {
+	if (!has_room(b)) {
 		b->host.may_have_more = true;
 		return false;
 	}
@@ -169,6 +183,7 @@ static bool take_one(struct virtio *v, unsigned int q, struct vblk_list *begun)
 	virtio_begin(v);
 	bucket_take(&b->host.ops, 1);
 	bucket_take(&b->host.bytes, r->bytes);
+	b->host.flight_bytes += type ? weight(r) : 0;
 	vblk_list_add(type ? begun : &b->host.finished, r);
 	return true;
 }
@@ -192,6 +207,15 @@ static void take_locked(struct virtio *v, unsigned int q,
 		 virtq_enable_kicks(&v->queue[q]));
 }
 
+/* Before anything is begun that a person's word lets succeed. */
+static void look_if_verified(struct vblk *b)
+{
+	if (!atomic_exchange(&b->host.accept, false))
+		return;
+	disk_verified(b->cfg.disk);
+	atomic_store(&b->counters.is_poisoned, false);
+}
+
 static void take(struct vblk *b, unsigned int q)
 {
 	struct virtio *v = &b->virtio;
@@ -202,6 +226,7 @@ static void take(struct vblk *b, unsigned int q)
 	lock_take(&v->lock);
 	take_locked(v, q, &begun);
 	lock_release(&v->lock);
+	look_if_verified(b);
 	for (r = begun.head; r; r = next) {
 		next = r->next;
 		submit(b, r);
@@ -250,6 +275,17 @@ static void hold(struct virtio *v, struct vblk_request *r) LOCK_NEEDS(v->lock)
 	virtio_end(v); /* INV-2 */
 }
 
+/* Who goes on after an error may meet thousands: they are counted. */
+static bool may_tell(struct vblk *b, uint64_t now)
+{
+	if (b->cfg.on_error != VBLK_REPORT)
+		return !b->host.is_held; /* one for all that fail by then */
+	if (b->host.told_ns && now - b->host.told_ns < NS_PER_S)
+		return false;
+	b->host.told_ns = now;
+	return true;
+}
+
 static void report(struct virtio *v, const struct vblk_request *r)
 	LOCK_NEEDS(v->lock)
 {
@@ -273,8 +309,7 @@ static void answer(struct virtio *v, struct vblk_request *r, uint64_t now)
 	if (r->error) {
 		atomic_fetch_add_explicit(&b->counters.errors, 1,
 					  memory_order_relaxed);
-		/* One event tells for all that fail while it is held. */
-		if (!b->host.is_held || b->cfg.on_error == VBLK_REPORT)
+		if (may_tell(b, now))
 			report(v, r);
 		if (b->cfg.on_error != VBLK_REPORT && !v->host.is_resetting) {
 			hold(v, r);
@@ -329,12 +364,13 @@ static void retry_held(struct vblk *b)
 		r = b->host.held.head;
 		vblk_list_init(&b->host.held);
 		atomic_store(&b->counters.held, 0);
-		for (next = r; next; next = next->next)
+		for (next = r; next; next = next->next) {
+			b->host.flight_bytes += weight(next);
 			virtio_begin(v);
+		}
 	}
 	lock_release(&v->lock);
-	if (atomic_exchange(&b->host.accept, false))
-		disk_verified(b->cfg.disk);
+	look_if_verified(b);
 	for (; r; r = next) {
 		next = r->next;
 		r->error = 0;
@@ -377,7 +413,7 @@ static uint64_t round_timeout(const struct vblk *b)
 {
 	if (b->host.wait_ns)
 		return b->host.wait_ns;
-	return b->host.may_have_more && b->host.free ? 0 : IOQ_FOREVER;
+	return b->host.may_have_more && has_room(b) ? 0 : IOQ_FOREVER;
 }
 
 static void run_round(struct vblk *b)
@@ -385,7 +421,7 @@ static void run_round(struct vblk *b)
 	unsigned int q;
 
 	answer_all(b);
-	if (!b->host.may_have_more || !b->host.free)
+	if (!b->host.may_have_more || !has_room(b))
 		return;
 	b->host.may_have_more = false;
 	b->host.wait_ns = 0;

@@ -55,14 +55,15 @@ static void became_paused(struct vm *vm)
 	vm_op_end(vm, 0, NULL, NULL);
 }
 
-/* Disk and memory agree from here on; in an emergency they need not. */
+/*
+ * Nothing is begun from here on, and disk and memory agree; in an emergency
+ * they need not: what is in flight is not waited for.
+ */
 static void pause_when_quiet(struct vm *vm)
 {
-	if (vm->op.is_active && vm->op.request.emergency) {
-		became_paused(vm);
-		return;
-	}
-	if (machine_quiesce(vm->machine))
+	bool is_quiet = machine_quiesce(vm->machine);
+
+	if (is_quiet || (vm->op.is_active && vm->op.request.emergency))
 		became_paused(vm);
 	else
 		vm->goal = GOAL_PAUSE; /* a message comes when they are */
@@ -75,6 +76,9 @@ void vm_on_parked(void *ctx)
 
 	/* A message from a machine that was taken down finds no goal. */
 	if (!vm->machine || vm->job || !machine_is_parked(vm->machine))
+		return;
+	/* All are parked: if it has ended that was said, and comes first. */
+	if ((goal == GOAL_PAUSE || goal == GOAL_IO_ERROR) && vm_take_report(vm))
 		return;
 	vm->goal = GOAL_NONE;
 	switch (goal) {

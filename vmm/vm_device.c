@@ -35,10 +35,14 @@ static void tell(struct vm *vm, const struct machine_report *report)
 	}
 }
 
-/* A stop, reset or end of the guest that is under way comes first. */
-static bool may_pause(const struct vm *vm)
+/*
+ * A stop, reset or end of the guest that is under way comes first; also one
+ * that has parked the vCPUs, and waits for a restart's time.
+ */
+static bool may_pause(const struct vm *vm, const struct machine_report *report)
 {
-	return vm->goal == GOAL_NONE && !vm->job &&
+	return !report->has_end && !machine_is_parked(vm->machine) &&
+	       vm->goal == GOAL_NONE && !vm->job &&
 	       (vm->state == VM_RUNNING || vm->state == VM_STOPPING ||
 		vm->state == VM_RESETTING);
 }
@@ -57,7 +61,7 @@ void vm_on_devices(struct vm *vm, const struct machine_report *report)
 	tell(vm, report);
 	if (!report->has_io_error && !report->has_io_stop)
 		return;
-	if (!may_pause(vm))
+	if (!may_pause(vm, report))
 		return;
 	vm->io_error = why_io(report);
 	if (report->has_io_stop) {

@@ -296,14 +296,11 @@ static void on_end(struct vm *vm, const struct machine_report *report)
 	vm_park_for(vm, GOAL_GUEST_END);
 }
 
-void vm_on_report(void *ctx)
+bool vm_take_report(struct vm *vm)
 {
 	struct machine_report report;
-	struct vm *vm = ctx;
 	struct vm_why why = vm_why_guest(VM_CAUSE_NONE, 0);
 
-	if (!vm->machine)
-		return;
 	machine_take_report(vm->machine, &report);
 	if (report.has_milestone) {
 		vm->milestone = report.milestone;
@@ -319,4 +316,13 @@ void vm_on_report(void *ctx)
 	vm_on_devices(vm, &report);
 	if (report.has_end)
 		on_end(vm, &report);
+	return report.has_end;
+}
+
+void vm_on_report(void *ctx)
+{
+	struct vm *vm = ctx;
+
+	if (vm->machine)
+		vm_take_report(vm);
 }

@@ -86,10 +86,12 @@ static void give_up(struct vm *vm)
 	char text[VM_TEXT_MAX + 1];
 
 	snprintf(text, sizeof(text), "%s", vm->op.tried);
-	/* It has obeyed at the last moment: the report is on its way. */
-	if (machine_is_parked(vm->machine))
+	/*
+	 * It has obeyed at the last moment: the report is on its way. Or it
+	 * is being parked, for that or for a disk: then that is its end.
+	 */
+	if (machine_is_parked(vm->machine) || vm->goal != GOAL_NONE)
 		return;
-	vm->goal = GOAL_NONE;
 	vm_enter(vm, VM_RUNNING, &why);
 	vm_op_end(vm, -ETIMEDOUT, NULL, text);
 }

@@ -152,6 +152,8 @@ const char *vm_ladder_rung(const struct vm *vm);
 
 /* --- vm_guest.c: what the guest does ----------------------------------- */
 void vm_on_report(void *ctx);
+/* What the machine has to say; true: its run has ended, and was dealt with. */
+bool vm_take_report(struct vm *vm);
 void vm_on_output(void *ctx);
 void vm_guest_ended(struct vm *vm);
 void vm_watch_ready(struct vm *vm);

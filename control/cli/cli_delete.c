@@ -3,8 +3,11 @@
  * `amber delete`. Worker threads, one VM each. Invariant: a directory is
  * only removed by who holds its lock.
  */
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/cli/cli.h"
@@ -75,16 +78,33 @@ static int end_process(const struct cli *cli, struct cli_vm *vm, struct err *e)
 		       (int)vm->pid, r == -EPERM ? ": it is not yours" : "");
 }
 
-/* The run directory and a socket that a killed process left there. */
-static void remove_socket(const struct cli_vm *vm)
+/* Also those of ports and of the vsock device; what is no socket stays. */
+static void remove_sockets(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	struct stat st;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)) != NULL)
+		if (fstatat(dirfd(dir), entry->d_name, &st,
+			    AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISSOCK(st.st_mode))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+}
+
+/* The run directory and what a killed process left there. */
+static void remove_run_dir(const struct cli_vm *vm)
 {
 	char path[HOME_SOCKET_BYTES];
 	int len = snprintf(path, sizeof(path), "%s", vm->socket);
 
-	unlink(path);
 	while (len > 0 && path[len] != '/')
 		len--;
 	path[len > 0 ? len : 0] = 0;
+	remove_sockets(path);
 	rmdir(path);
 }
 
@@ -95,7 +115,7 @@ static int remove_vm(const struct cli *cli, struct cli_vm *vm, struct err *e)
 
 	if (lock < 0)
 		return lock;
-	remove_socket(vm);
+	remove_run_dir(vm);
 	r = home_remove_vm(&cli->home, vm->name, e);
 	close(lock);
 	return r;

@@ -220,8 +220,8 @@ def a_card_s_address_is_the_vm_s():
     for uuid in uuids + uuids:
         with Vmm("net-echo", "--net", f"hub=a{os.getpid()}", "--uuid", uuid) as vmm:
             vmm.ask("POST", "/v1/vm/start")
-            await_true(lambda: "mac=" in console(vmm), "no guest")
-            mac = re.search(r"mac=(\w+)", console(vmm)).group(1)
+            await_true(lambda: re.search(r"mac=\w+\s", console(vmm)), "no guest")
+            mac = re.search(r"mac=(\w+)\s", console(vmm)).group(1)
             check(seen.setdefault(uuid, mac) == mac, seen)
             vmm.ask("POST", "/v1/vm/stop")
     check(len(set(seen.values())) == 2, seen)
@@ -247,6 +247,21 @@ def a_named_port_is_a_socket():
         with connect(os.path.join(vmm.dir, "org.amber.x.sock")) as s:
             s.sendall(b"quit\n")
             ends_well(vmm)
+
+
+def what_a_client_wrote_before_it_left_reaches_the_guest():
+    with Vmm("console", "--append", "port=org.amber.x", "--port", "org.amber.x") as vmm:
+        path = os.path.join(vmm.dir, "org.amber.x.sock")
+        with connect(path) as s:
+            s.sendall(b"before it runs\n")
+        vmm.ask("POST", "/v1/vm/start")
+        with connect(path) as s:
+            lines = lines_of(s)
+            while next(lines) != "echo=before it runs":
+                pass
+        with connect(path) as s:
+            s.sendall(b"a" * 100 + b"\n" + b"quit\n")
+        ends_well(vmm)
 
 
 def the_virtio_console_is_the_console():
@@ -370,6 +385,7 @@ TESTS = (a_guest_answers_on_the_network,
          a_flood_costs_the_host_a_bounded_amount,
          a_card_s_address_is_the_vm_s,
          a_named_port_is_a_socket,
+         what_a_client_wrote_before_it_left_reaches_the_guest,
          the_virtio_console_is_the_console,
          the_guest_reaches_a_host_program,
          a_host_program_reaches_the_guest,

@@ -210,6 +210,42 @@ def events_follow_a_vm_to_its_end(home):
     equal(moves, ["starting", "running", "pausing", "paused", "stopping", "stopped"])
 
 
+def nothing_is_left_in_the_run_directory(home):
+    """Sockets of devices, a start that failed after they were made."""
+    run_dir = os.path.join(home.dir, "run")
+    boot(home, "web", "button", "--port", "log", "--vsock", "3")
+    check(os.path.exists(f"{run_dir}/web/log.sock"))
+    home.amber("stop", "web")
+    home.amber("create", "--name", "bad", "--vsock", "3", "--net", "hub=h", "--net", "tap=lo",
+               guest("button"))
+    home.amber("start", "bad", status=1)
+    due = time.monotonic() + 10
+    while os.listdir(run_dir) != [".hubs"] and time.monotonic() < due:
+        time.sleep(0.01)
+    equal(os.listdir(run_dir), [".hubs"])
+    equal(os.listdir(f"{run_dir}/.hubs"), [])
+
+
+def what_a_killed_vm_left_goes_with_it(home):
+    boot(home, "web", "button", "--port", "log", "--vsock", "3")
+    os.kill(home.vmm_pids()[0], signal.SIGKILL)
+    due = time.monotonic() + 10
+    while home.vmm_pids() and time.monotonic() < due:
+        time.sleep(0.01)
+    check(os.path.exists(f"{home.dir}/run/web/log.sock"))
+    with open(f"{home.dir}/run/web/mine", "w", encoding="ascii"):
+        pass
+    home.amber("delete", "web")
+    equal(os.listdir(f"{home.dir}/run/web"), ["mine"], "what is no socket stays")
+    os.unlink(f"{home.dir}/run/web/mine")
+    boot(home, "web", "button", "--port", "log", "--vsock", "3")
+    os.kill(home.vmm_pids()[0], signal.SIGKILL)
+    while home.vmm_pids() and time.monotonic() < due:
+        time.sleep(0.01)
+    home.amber("delete", "web")
+    check(not os.path.exists(f"{home.dir}/run/web"))
+
+
 if __name__ == "__main__":
     run([a_vm_goes_through_its_life,
          a_wrong_time_is_refused_with_what_would_help,
@@ -226,4 +262,6 @@ if __name__ == "__main__":
          a_stopped_process_holds_nobody_up,
          a_vm_is_started_only_once,
          stats_count_exits_and_time,
-         events_follow_a_vm_to_its_end])
+         events_follow_a_vm_to_its_end,
+         nothing_is_left_in_the_run_directory,
+         what_a_killed_vm_left_goes_with_it])

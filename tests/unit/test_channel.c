@@ -153,7 +153,9 @@ START_TEST(what_nobody_will_read_is_dropped_and_makes_room)
 	channel_host_open(c, false);
 	told(&r, 0, 1); /* there is room */
 	ck_assert_uint_eq(channel_device_write(c, "x", 1), 1);
-	ck_assert_uint_eq(channel_device_read(c, bytes, 1), 0);
+	/* What was written before stays for the guest. */
+	ck_assert_uint_eq(channel_device_read(c, bytes, sizeof(bytes)),
+			  sizeof(bytes));
 	/* The next one to listen doesn't hear what the last one missed. */
 	channel_host_open(c, true);
 	ck_assert_uint_eq(channel_host_read(c, bytes, 1), 0);

@@ -463,6 +463,36 @@ START_TEST(every_row_has_what_generators_need)
 }
 END_TEST
 
+START_TEST(a_disk_and_a_card_have_ids_of_their_own)
+{
+	begin();
+	ck_assert_int_eq(set("kernel", "/k"), 0);
+	ck_assert_int_eq(set("disk", "/d,id=a"), 0);
+	ck_assert_int_eq(set("net", "user"), 0);
+	ck_assert_int_eq(config_check(&config, &e), 0);
+	ck_assert_int_eq(set("disk", "/e,id=net0"), 0);
+	ck_assert_int_eq(config_check(&config, &e), -EINVAL);
+	ck_assert_str_eq(e.text, "a disk and a network card both have the id "
+				 "'net0'");
+	vm_config_fini(&config);
+}
+END_TEST
+
+START_TEST(a_port_takes_no_socket_of_the_vms_own)
+{
+	begin();
+	ck_assert_int_lt(set("port", "api"), 0);
+	ck_assert_str_eq(e.text, "--port: 'api' is the name of a socket of the "
+				 "VM's own: take another");
+	ck_assert_int_lt(set("port", "vsock"), 0);
+	ck_assert_int_eq(set("port", "api2"), 0);
+	vm_config_fini(&config);
+	expect_bad("{\"ports\": [{\"name\": \"api\"}]}",
+		   "config.json: ports[0]: 'api' is the name of a socket of "
+		   "the VM's own: take another");
+}
+END_TEST
+
 START_TEST(made_up_uuids_are_valid_and_differ)
 {
 	char a[VM_UUID_BYTES], b[VM_UUID_BYTES];
@@ -496,6 +526,8 @@ int main(void)
 		depth_and_number_of_values_are_bounded,
 		a_configuration_needs_a_kernel_and_memory_that_is_there,
 		every_row_has_what_generators_need,
+		a_disk_and_a_card_have_ids_of_their_own,
+		a_port_takes_no_socket_of_the_vms_own,
 		made_up_uuids_are_valid_and_differ,
 	};
 

@@ -358,12 +358,12 @@ START_TEST(names_in_use_and_too_long_ones_are_refused)
 	refused("a", -EADDRINUSE, "/a is in use by another card");
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = 0;
-	refused(name, -ENAMETOOLONG, "is too long");
+	refused(name, -ENAMETOOLONG, "is too long for a socket");
 	name[107 - strlen(dir) - 1] = 0; /* 108 with its end */
 	net_backend_destroy(card(name));
 	name[107 - strlen(dir) - 1] = 'n';
 	name[107 - strlen(dir)] = 0;
-	refused(name, -ENAMETOOLONG, "is too long");
+	refused(name, -ENAMETOOLONG, "is too long for a socket");
 	net_backend_destroy(a);
 
 	/* What is no card's socket stays. */
@@ -377,6 +377,22 @@ START_TEST(names_in_use_and_too_long_ones_are_refused)
 	fclose(fopen(path, "we"));
 	refused("f", -EADDRINUSE, "/f is no socket of a hub");
 	ck_assert_int_eq(unlink(path), 0);
+	remove_dir();
+}
+END_TEST
+
+START_TEST(a_card_that_is_refused_leaves_no_hub)
+{
+	char name[120], hub[100];
+	struct net_backend *b = NULL;
+	struct err e = ERR_NONE;
+
+	make_dir();
+	snprintf(hub, sizeof(hub), "%s/new", dir);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	ck_assert_int_eq(net_hub_open(&b, hub, name, &e), -ENAMETOOLONG);
+	ck_assert_int_lt(access(hub, F_OK), 0);
 	remove_dir();
 }
 END_TEST
@@ -441,6 +457,7 @@ int main(void)
 		a_card_that_goes_is_forgotten_and_may_come_back,
 		a_dead_card_s_socket_is_replaced,
 		names_in_use_and_too_long_ones_are_refused,
+		a_card_that_is_refused_leaves_no_hub,
 		strange_datagrams_do_no_harm,
 		more_cards_than_a_hub_knows_are_borne,
 	};

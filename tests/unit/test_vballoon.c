@@ -17,25 +17,38 @@ struct balloon_rig {
 	struct rig rig;
 	struct loop *loop;
 	struct vballoon *balloon;
-	unsigned int discards;
+	unsigned int discards, quiets;
+	bool pauses; /* a pause begins while pages are given back */
 	struct {
 		uint64_t gpa, bytes;
 	} discard[DISCARDS];
 };
 
+static void on_quiet(void *ctx)
+{
+	*(unsigned int *)ctx += 1;
+}
+
 static void on_discard(void *ctx, void *host, uint64_t bytes)
 {
 	struct balloon_rig *r = ctx;
+	pthread_mutex_t *lock = &vballoon_virtio(r->balloon)->lock.mutex;
 	uint8_t *p = host;
 	bool is_high = p >= r->rig.high && p < r->rig.high + RIG_HIGH_RAM;
 	uint64_t gpa = is_high ? RIG_HIGH + (uint64_t)(p - r->rig.high)
 			       : (uint64_t)(p - r->rig.ram);
 
+	/* It takes its time: the registers and a pause must not wait for it. */
+	ck_assert_int_eq(pthread_mutex_trylock(lock), 0);
+	pthread_mutex_unlock(lock);
 	ck_assert(gpa % PAGE == 0 && bytes % PAGE == 0 && bytes);
 	ck_assert_ptr_nonnull(gmem_slice(&r->rig.mem, gpa, bytes));
 	ck_assert_uint_lt(r->discards, DISCARDS);
 	r->discard[r->discards].gpa = gpa;
 	r->discard[r->discards++].bytes = bytes;
+	if (r->pauses)
+		ck_assert(!r->rig.device->ops->quiesce(r->rig.device, on_quiet,
+						       &r->quiets));
 }
 
 static void balloon_init(struct balloon_rig *r, uint64_t features)
@@ -263,6 +276,24 @@ START_TEST(a_target_is_told_and_an_answer_is_heard)
 }
 END_TEST
 
+/* A pause that meets them is told when they are given back. */
+START_TEST(a_pause_waits_for_the_pages_that_are_under_way)
+{
+	static const uint32_t pages[] = { 1 };
+	struct balloon_rig r;
+
+	balloon_init(&r, 0);
+	r.pauses = true;
+	give(&r, 0, pages, 1);
+	ck_assert_uint_eq(r.discards, 1);
+	ck_assert_uint_eq(r.quiets, 1);
+	ck_assert(rig_take(&r.rig, 0, NULL, NULL));
+	give(&r, 0, pages, 1);
+	ck_assert_uint_eq(r.discards, 1);
+	balloon_fini(&r);
+}
+END_TEST
+
 START_TEST(a_quiet_balloon_gives_nothing_back)
 {
 	static const uint32_t pages[] = { 1, 2 };
@@ -291,6 +322,7 @@ int main(void)
 		statistics_are_asked_for_when_somebody_asks,
 		a_second_buffer_for_statistics_breaks_it,
 		a_target_is_told_and_an_answer_is_heard,
+		a_pause_waits_for_the_pages_that_are_under_way,
 		a_quiet_balloon_gives_nothing_back,
 	};
 

@@ -302,6 +302,9 @@ START_TEST(the_configuration_tells_size_and_limits)
 	ck_assert_uint_eq(rig_read(&b.rig, 0x100 + 20), 512);
 	ck_assert_uint_eq(d->ops->read(d, 0, 0x100 + 34, 2), 1);
 	ck_assert_uint_eq(d->ops->read(d, 0, 0x100 + 59, 2), UINT64_MAX);
+	/* Zeroes may have to be written: no more than data at a time. */
+	ck_assert_uint_eq(rig_read(&b.rig, 0x100 + 48), (64u << 20) / 512);
+	ck_assert_uint_eq(rig_read(&b.rig, 0x100 + 52), 1);
 	blk_close(&b);
 }
 END_TEST

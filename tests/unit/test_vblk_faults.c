@@ -106,6 +106,23 @@ START_TEST(by_policy_the_guest_is_told)
 }
 END_TEST
 
+START_TEST(a_guest_that_is_told_makes_one_event_a_second)
+{
+	struct vblk_stats s;
+	unsigned int i;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC,
+					    .on_error = VBLK_REPORT });
+	fault_set(&b.fault, FAULT_READ, EIO, FAULT_ALWAYS);
+	for (i = 0; i < 50; i++)
+		ck_assert_uint_eq(blk_do(&b, IN, 0, 512), 1);
+	ck_assert_uint_le(atomic_load(&b.rig.events), 2);
+	vblk_get_stats(b.blk, &s);
+	ck_assert_uint_eq(s.errors, 50);
+	blk_close(&b);
+}
+END_TEST
+
 START_TEST(interruptions_and_short_transfers_are_nobody_s_business)
 {
 	static const int errors[] = { EINTR, EAGAIN, FAULT_SHORT };
@@ -156,6 +173,31 @@ START_TEST(a_failed_flush_is_never_cured_by_the_next_one)
 	blk_wait(&b, 2);
 	ck_assert_uint_eq(*blk_status(&b, n), 0);
 	ck_assert_uint_eq(*blk_status(&b, m), 0);
+	blk_close(&b);
+}
+END_TEST
+
+/* No request is held that would bring the news. */
+START_TEST(a_verified_disk_is_asked_about_once)
+{
+	struct vblk_stats s;
+	struct err e = ERR_NONE;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC,
+					    .on_error = VBLK_REPORT });
+	fault_set(&b.fault, FAULT_SYNC, EIO, 1);
+	ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 1);
+	do
+		vblk_get_stats(b.blk, &s);
+	while (!s.is_poisoned);
+	pause_now();
+	ck_assert_int_eq(vblk_may_resume(b.blk, false, &e), -EIO);
+	ck_assert_int_eq(vblk_may_resume(b.blk, true, &e), 0);
+	resume_now();
+	pause_now();
+	ck_assert_int_eq(vblk_may_resume(b.blk, false, &e), 0);
+	resume_now();
+	ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 0);
 	blk_close(&b);
 }
 END_TEST
@@ -240,6 +282,40 @@ static void *reset_thread(void *arg)
 	rig_write(&r->rig, 0x70, 0);
 	return NULL;
 }
+
+/*
+ * The same 400 KiB again and again in one request, 200 of them: 2 GiB that
+ * a pause would have to wait for.
+ */
+START_TEST(what_a_pause_waits_for_is_bounded)
+{
+	struct rig_piece piece[64];
+	struct vblk_stats s;
+	unsigned int i, n;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC });
+	put_le32(b.rig.ram + blk_gpa(0), OUT);
+	put_le32(b.rig.ram + blk_gpa(0) + 4, 0);
+	put_le64(b.rig.ram + blk_gpa(0) + 8, 0);
+	piece[0] = (struct rig_piece){ blk_gpa(0), 16, false };
+	for (n = 1; n < 8; n++)
+		piece[n] = (struct rig_piece){ RIG_DATA + 0x1000, 400 << 10,
+					       false };
+	piece[n++] = (struct rig_piece){ blk_gpa(0) + 16, 1, true };
+	pthread_mutex_lock(&b.fault.gate);
+	for (i = 0; i < 28; i++)
+		rig_chain(&b.rig, 0, piece, n);
+	rig_kick(&b.rig, 0);
+	BLK_UNTIL(atomic_load(&b.fault.calls[FAULT_WRITE]));
+	nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
+	vblk_get_stats(b.blk, &s);
+	ck_assert_uint_le(s.in_flight * (7ull * 400 << 10), 35u << 20);
+	pthread_mutex_unlock(&b.fault.gate);
+	blk_wait(&b, 28);
+	ck_assert_uint_eq(*blk_status(&b, 0), 0);
+	blk_close(&b);
+}
+END_TEST
 
 START_TEST(a_reset_waits_for_what_is_in_flight)
 {
@@ -388,11 +464,14 @@ int main(void)
 		a_full_disk_pauses_and_the_very_request_is_tried_again,
 		while_a_request_is_held_nothing_is_begun,
 		by_policy_the_guest_is_told,
+		a_guest_that_is_told_makes_one_event_a_second,
 		interruptions_and_short_transfers_are_nobody_s_business,
 		a_failed_flush_is_never_cured_by_the_next_one,
+		a_verified_disk_is_asked_about_once,
 		without_flush_every_write_is_durable,
 		the_driver_may_switch_to_writethrough,
 		a_pause_waits_for_what_is_in_flight,
+		what_a_pause_waits_for_is_bounded,
 		a_reset_waits_for_what_is_in_flight,
 		a_reset_drops_what_is_held,
 		held_requests_are_saved_and_done_once_after_a_restore,

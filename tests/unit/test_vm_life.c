@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens at the same moment in a VM's life, with a machine of ours. */
+#include "tests/unit/suite.h"
+
+#include "tests/unit/fake_machine.h"
+
+#include "vmm/vm_private.h"
+
+static struct err e;
+static struct loop *loop;
+static struct vm_config config;
+static struct vm *vm;
+static struct vm_result result;
+static unsigned int answers;
+
+static void on_done(void *ctx, const struct vm_result *r)
+{
+	(void)ctx;
+	result = *r;
+	answers++;
+}
+
+static void ask(struct vm_request request)
+{
+	request.actor.kind = "test";
+	request.done = on_done;
+	vm_submit(vm, &request);
+}
+
+static void ask_for(enum vm_command command)
+{
+	ask((struct vm_request){ .command = command });
+}
+
+static void step_until(enum vm_state state)
+{
+	int i;
+
+	for (i = 0; i < 1000 && vm->state != state; i++)
+		ck_assert_int_eq(loop_step(loop, 10), 0);
+	ck_assert_str_eq(vm_state_text(vm->state), vm_state_text(state));
+}
+
+/* All messages that are on their way. */
+static void settle(void)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(loop_step(loop, 0), 0);
+}
+
+static void set_up(void)
+{
+	static const struct vm_observer observer = { .ctx = NULL };
+
+	ck_assert_int_eq(loop_create(&loop, &e), 0);
+	config = (struct vm_config){ .cpus = 1,
+				     .on_poweroff = VM_POLICY_STOP,
+				     .on_reboot = VM_POLICY_RESTART,
+				     .on_panic = VM_POLICY_PAUSE,
+				     .on_crash = VM_POLICY_PAUSE,
+				     .restart_max = 5,
+				     .shutdown_timeout_s = 60 };
+	ck_assert_int_eq(vm_create(&vm, loop, &config, false, &observer, &e),
+			 0);
+	answers = 0;
+	ask_for(VM_CMD_START);
+	step_until(VM_RUNNING);
+	ck_assert_uint_eq(answers, 1);
+}
+
+static void tear_down(void)
+{
+	vm_destroy(vm);
+	loop_destroy(loop);
+}
+
+START_TEST(a_crash_comes_before_the_pause_that_met_it)
+{
+	set_up();
+	fake_machine_end(VM_CAUSE_TRIPLE_FAULT);
+	ask_for(VM_CMD_PAUSE);
+	settle();
+	step_until(VM_CRASHED);
+	ck_assert_uint_eq(answers, 2);
+	ck_assert_int_eq(result.error, -ECANCELED);
+	ck_assert_ptr_nonnull(strstr(vm_crash_report(vm), "it crashed"));
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_crash_comes_before_the_io_error_that_met_it)
+{
+	set_up();
+	fake_machine_io_error();
+	fake_machine_end(VM_CAUSE_TRIPLE_FAULT);
+	settle();
+	step_until(VM_CRASHED);
+	tear_down();
+}
+END_TEST
+
+/* The disk's word first, the guest's end while the vCPUs park. */
+START_TEST(a_crash_during_an_io_error_is_a_crash)
+{
+	set_up();
+	fake_machine->ignores_park = true;
+	fake_machine_io_error();
+	settle();
+	ck_assert_int_eq(vm->goal, GOAL_IO_ERROR);
+	fake_machine_end(VM_CAUSE_GUEST_PANIC);
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	settle();
+	step_until(VM_PAUSED);
+	ck_assert_int_eq(vm->why.cause, VM_CAUSE_GUEST_PANIC);
+	tear_down();
+}
+END_TEST
+
+/* A guest that is to be booted anew has no requests to save. */
+START_TEST(an_io_error_does_not_hold_up_a_restart)
+{
+	set_up();
+	config.on_panic = VM_POLICY_RESTART;
+	fake_machine_end(VM_CAUSE_GUEST_PANIC);
+	settle();
+	step_until(VM_RUNNING);
+	fake_machine_end(VM_CAUSE_GUEST_PANIC);
+	settle();
+	ck_assert_int_eq(vm->state, VM_RESETTING);
+	fake_machine_io_error();
+	settle();
+	ck_assert_int_eq(vm->state, VM_RESETTING);
+	step_until(VM_RUNNING);
+	tear_down();
+}
+END_TEST
+
+/* What a guest was asked for ends with its last rung, not with an error. */
+START_TEST(a_ladder_that_ends_leaves_an_io_error_alone)
+{
+	set_up();
+	config.shutdown_timeout_s = 1;
+	ask((struct vm_request){ .command = VM_CMD_SHUTDOWN, .timeout_ms = 1 });
+	fake_machine->ignores_park = true;
+	fake_machine_io_error();
+	settle();
+	ck_assert_int_eq(loop_step(loop, 100), 0);
+	ck_assert_int_eq(loop_step(loop, 100), 0);
+	fake_machine->is_parked = true;
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	settle();
+	ck_assert_str_eq(vm_state_text(vm->state), "io-error");
+	ck_assert_uint_eq(answers, 2);
+	tear_down();
+}
+END_TEST
+
+START_TEST(an_emergency_pause_stops_the_devices_and_waits_for_none)
+{
+	set_up();
+	fake_machine->is_busy = true;
+	ask((struct vm_request){ .command = VM_CMD_PAUSE, .emergency = true });
+	ck_assert_int_eq(vm->state, VM_PAUSED);
+	ck_assert_uint_eq(fake_machine->quiesces, 1);
+	ask_for(VM_CMD_RESUME);
+	ck_assert_int_eq(vm->state, VM_RUNNING);
+	tear_down();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		a_crash_comes_before_the_pause_that_met_it,
+		a_crash_comes_before_the_io_error_that_met_it,
+		a_crash_during_an_io_error_is_a_crash,
+		an_io_error_does_not_hold_up_a_restart,
+		a_ladder_that_ends_leaves_an_io_error_alone,
+		an_emergency_pause_stops_the_devices_and_waits_for_none,
+	};
+
+	return SUITE_RUN("vm life", tests);
+}
