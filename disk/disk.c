@@ -167,9 +167,7 @@ static int check_kind(const char *path, const struct stat *st, struct err *e)
 static int explain_open(const char *path, int flags, int r, struct err *e)
 {
 	if (r == -EROFS)
-		return err_set(e, r,
-			       "%s is on a read-only file system: say "
-			       "read-only",
+		return err_set(e, r, "%s is on a read-only file system: say ro",
 			       path);
 	if (r == -EINVAL && (flags & O_DIRECT))
 		return err_set(e, r,

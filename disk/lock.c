@@ -182,6 +182,8 @@ static int refuse(const struct holder *holder, const char *path, struct err *e)
 	if (!holder->pid)
 		return err_set(e, -EBUSY, "%s: in use by another process",
 			       path);
+	if (holder->pid == getpid())
+		return err_set(e, -EBUSY, "%s: this VM has it already", path);
 	return err_set(e, -EBUSY, "%s: in use by process %ld (%s)", path,
 		       holder->pid, holder->name);
 }
