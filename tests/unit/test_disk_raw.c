@@ -304,7 +304,8 @@ static void use_device(const char *path, enum disk_cache cache)
 	ck_assert_msg(!disk_open(&rig.disk, &config, &e), "%s", e.text);
 	ck_assert_int_eq(ioq_open(&rig.q, IOQ_AUTO, 16, NULL, &e), 0);
 	disk_attach(rig.disk, rig.q);
-	contains(refused(path, DISK_FORMAT_UNKNOWN, -EBUSY), "test_disk_raw");
+	contains(refused(path, DISK_FORMAT_UNKNOWN, -EBUSY),
+		 "this VM has it already");
 	ck_assert_uint_eq(disk_get_info(rig.disk)->bytes, 4 * MIB);
 	memset(memory, 0xaa, sizeof(memory));
 	ck_assert_int_eq(rig_do(&rig, DISK_WRITE, 0, memory + 1, 4096), 0);
