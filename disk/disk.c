@@ -247,6 +247,7 @@ int disk_open(struct disk **out, const struct disk_config *config,
 	d->fd = -1;
 	d->info.cache = config->cache;
 	d->info.read_only = config->read_only;
+	disk_changed(d); /* by whoever had it before */
 	d->path = strdup(config->path);
 	r = d->path ? open_all(d, config, e)
 		    : err_sys(e, -ENOMEM, "%s", config->path);
@@ -365,6 +366,7 @@ static void start_sync(struct disk *d)
 {
 	d->syncing = d->to_sync;
 	d->to_sync = NULL;
+	d->syncing_changes = d->changes;
 	d->sync.op = IO_SYNC;
 	d->sync.fd = d->fd;
 	d->sync.done = synced;
@@ -391,8 +393,10 @@ static void synced(struct io *io, int error)
 		d->is_poisoned = true;
 		more = d->to_sync;
 		d->to_sync = NULL;
-	} else if (d->to_sync) {
-		start_sync(d);
+	} else {
+		d->synced = d->syncing_changes;
+		if (d->to_sync)
+			start_sync(d);
 	}
 	finish_list(list, error);
 	finish_list(more, -EIO);
@@ -404,6 +408,10 @@ void disk_sync(struct disk *d, struct disk_request *r)
 
 	if (d->is_poisoned) {
 		disk_conclude(d, r, -EIO);
+		return;
+	}
+	if (d->synced == d->changes) {
+		disk_conclude(d, r, 0);
 		return;
 	}
 	while (*end)
@@ -422,4 +430,5 @@ bool disk_is_poisoned(const struct disk *d)
 void disk_verified(struct disk *d)
 {
 	d->is_poisoned = false;
+	disk_changed(d); /* what the failed sync left */
 }

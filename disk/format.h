@@ -40,6 +40,12 @@ struct disk {
 	 */
 	struct io sync;
 	struct disk_request *syncing, *to_sync; /* through next */
+	/*
+	 * Changes that are done, and how many of them the last good sync
+	 * covers (the one under way will): nothing is synced twice. What
+	 * somebody left unsynced before the image was opened is one, too.
+	 */
+	uint64_t changes, synced, syncing_changes;
 };
 
 extern const struct disk_ops raw_ops;
@@ -48,6 +54,11 @@ extern const struct disk_ops raw_ops;
 void disk_finish(struct disk_request *r, int error);
 /* Ends r in the next ioq_run(). */
 void disk_conclude(struct disk *d, struct disk_request *r, int error);
+/* A change was made, perhaps in part: before it is acknowledged. */
+static inline void disk_changed(struct disk *d)
+{
+	d->changes++;
+}
 /* Makes all durable that is done, then ends r. */
 void disk_sync(struct disk *d, struct disk_request *r);
 

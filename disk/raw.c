@@ -220,6 +220,8 @@ static bool is_durable(const struct disk_request *r)
 
 static void end(struct disk_request *r, int error)
 {
+	if (r->op != DISK_READ)
+		disk_changed(r->disk);
 	if (!error && is_durable(r))
 		disk_sync(r->disk, r);
 	else

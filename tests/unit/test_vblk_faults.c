@@ -202,6 +202,51 @@ START_TEST(a_verified_disk_is_asked_about_once)
 }
 END_TEST
 
+START_TEST(what_is_durable_is_not_flushed_again)
+{
+	unsigned int i;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC });
+	/* What somebody left unsynced before counts. */
+	ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 0);
+	ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]), 1);
+	for (i = 0; i < 3; i++) {
+		ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 0);
+		ck_assert_uint_eq(blk_do(&b, IN, 0, BLK_DATA), 0);
+	}
+	ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]), 1);
+	for (i = 0; i < 3; i++) {
+		ck_assert_uint_eq(blk_do(&b, OUT, 0, BLK_DATA), 0);
+		ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 0);
+		ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]),
+				  2 + i);
+	}
+	blk_close(&b);
+}
+END_TEST
+
+START_TEST(a_write_during_a_flush_waits_for_the_next_one)
+{
+	unsigned int n, m;
+
+	blk_open(&b, &(struct blk_options){ .engine = IOQ_SYNC });
+	pthread_mutex_lock(&b.fault.gate);
+	n = offer_write(0, 'u');
+	m = blk_offer(&b, FLUSH, 0, 0);
+	rig_kick(&b.rig, 0);
+	BLK_UNTIL(atomic_load(&b.fault.calls[FAULT_WRITE]));
+	pthread_mutex_unlock(&b.fault.gate);
+	blk_wait(&b, 2);
+	ck_assert(!*blk_status(&b, n) && !*blk_status(&b, m));
+	ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 0);
+	n = atomic_load(&b.fault.calls[FAULT_SYNC]);
+	ck_assert_uint_eq(blk_do(&b, OUT, 0, BLK_DATA), 0);
+	ck_assert_uint_eq(blk_do(&b, FLUSH, 0, 0), 0);
+	ck_assert_uint_eq(atomic_load(&b.fault.calls[FAULT_SYNC]), n + 1);
+	blk_close(&b);
+}
+END_TEST
+
 START_TEST(without_flush_every_write_is_durable)
 {
 	blk_open(&b,
@@ -468,6 +513,8 @@ int main(void)
 		interruptions_and_short_transfers_are_nobody_s_business,
 		a_failed_flush_is_never_cured_by_the_next_one,
 		a_verified_disk_is_asked_about_once,
+		what_is_durable_is_not_flushed_again,
+		a_write_during_a_flush_waits_for_the_next_one,
 		without_flush_every_write_is_durable,
 		the_driver_may_switch_to_writethrough,
 		a_pause_waits_for_what_is_in_flight,
