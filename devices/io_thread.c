@@ -3,11 +3,11 @@
 #include "devices/io_thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/sched.h"
+#include "base/thread.h"
 
 #define STACK_BYTES (128 << 10)
 #define NAME_BYTES  16 /* of a thread, for people: top -H */
@@ -53,20 +53,10 @@ static void *run(void *arg)
 
 int io_thread_start(struct io_thread *t, struct err *e)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&t->thread, STACK_BYTES, 0, run, t);
 
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	/* The thread inherits the mask: signals are for others. */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&t->thread, &attr, run, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
 	if (r)
-		return err_sys(e, -r, "thread of %s", t->name);
+		return err_sys(e, r, "thread of %s", t->name);
 	t->has_thread = true;
 	return 0;
 }

@@ -6,7 +6,6 @@
  */
 #include "devices/vblk.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "devices/vblk_private.h"
 
 #define ID_BLOCK     2
@@ -348,20 +348,10 @@ int vblk_create(struct vblk **out, const struct vblk_config *cfg, struct err *e)
 
 int vblk_start(struct vblk *b, struct err *e)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&b->host.thread, STACK_BYTES, 0, vblk_main, b);
 
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	/* The thread inherits the mask: signals are for others. */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&b->host.thread, &attr, vblk_main, b);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
 	if (r)
-		return err_sys(e, -r, "thread of %s", b->virtio.cfg.id);
+		return err_sys(e, r, "thread of %s", b->virtio.cfg.id);
 	b->host.has_thread = true;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #define STACK_BYTES (256 << 10)
 
@@ -128,25 +129,17 @@ static void *vcpu_main(void *arg)
 
 int vcpu_start(struct vcpu *v, struct err *e)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
 	int r;
 
 	lock_init(&v->lock);
 	pthread_cond_init(&v->changed, NULL);
 	v->want = VCPU_PARK;
 	v->is_parked = true;
-	sigfillset(&all);
-	sigdelset(&all, VCPU_KICK_SIGNAL);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	/* The thread inherits the mask; only the kick may reach it. */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&v->thread, &attr, vcpu_main, v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
+	/* Only the kick may reach it. */
+	r = thread_start(&v->thread, STACK_BYTES, VCPU_KICK_SIGNAL, vcpu_main,
+			 v);
 	if (r)
-		return err_sys(e, -r, "thread of vCPU %u", v->index);
+		return err_sys(e, r, "thread of vCPU %u", v->index);
 	v->has_thread = true;
 	return 0;
 }
