@@ -73,3 +73,34 @@ void bucket_take(struct bucket *b, uint64_t units)
 	if (b->tokens < -UNITS_LIMIT)
 		b->tokens = -UNITS_LIMIT;
 }
+
+static void follow(struct bucket *b, uint64_t rate, uint64_t now_ns)
+{
+	if (b->rate != rate)
+		bucket_set_rate(b, rate, now_ns);
+}
+
+uint64_t limiter_wait_ns(struct limiter *l, const struct limits *limits)
+{
+	uint64_t bytes = atomic_load_explicit(&limits->bytes_per_s,
+					      memory_order_relaxed);
+	uint64_t number = atomic_load_explicit(&limits->number_per_s,
+					       memory_order_relaxed);
+	uint64_t now, byte_ns, number_ns;
+
+	/* Mostly there is none: then the clock isn't asked. */
+	if (!bytes && !number && !l->bytes.rate && !l->number.rate)
+		return 0;
+	now = clock_mono_ns();
+	follow(&l->bytes, bytes, now);
+	follow(&l->number, number, now);
+	byte_ns = bucket_wait_ns(&l->bytes, now);
+	number_ns = bucket_wait_ns(&l->number, now);
+	return byte_ns > number_ns ? byte_ns : number_ns;
+}
+
+void limiter_take(struct limiter *l, uint64_t bytes)
+{
+	bucket_take(&l->bytes, bytes);
+	bucket_take(&l->number, 1);
+}

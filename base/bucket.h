@@ -8,6 +8,7 @@
 #ifndef AMBER_BASE_BUCKET_H
 #define AMBER_BASE_BUCKET_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct bucket {
@@ -24,5 +25,23 @@ void bucket_set_rate(struct bucket *b, uint64_t rate, uint64_t now_ns);
 /* 0: something may be taken now; else the nanoseconds until then. */
 uint64_t bucket_wait_ns(struct bucket *b, uint64_t now_ns);
 void bucket_take(struct bucket *b, uint64_t units);
+
+/*
+ * A limit of bytes and of a number per second, as disks and network cards
+ * have: the rates may be set by any thread at any time.
+ */
+struct limits {
+	_Atomic uint64_t bytes_per_s, number_per_s; /* 0: no limit */
+};
+
+/* What was used of them, one way. */
+struct limiter {
+	struct bucket bytes, number;
+};
+
+/* 0: one may be taken now; else the nanoseconds until then. */
+uint64_t limiter_wait_ns(struct limiter *l, const struct limits *limits);
+/* One of so many bytes was taken. */
+void limiter_take(struct limiter *l, uint64_t bytes);
 
 #endif

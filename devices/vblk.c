@@ -381,8 +381,8 @@ struct virtio *vblk_virtio(struct vblk *b)
 
 void vblk_set_limits(struct vblk *b, uint64_t bytes_per_s, uint64_t ops_per_s)
 {
-	atomic_store(&b->host.bytes_per_s, bytes_per_s);
-	atomic_store(&b->host.ops_per_s, ops_per_s);
+	atomic_store(&b->host.limits.bytes_per_s, bytes_per_s);
+	atomic_store(&b->host.limits.number_per_s, ops_per_s);
 	if (b->host.has_thread)
 		vblk_wake(b);
 }
@@ -415,8 +415,8 @@ void vblk_get_stats(struct vblk *b, struct vblk_stats *out)
 		.oldest_ns = atomic_load(&c->oldest_ns),
 		.held = atomic_load(&c->held),
 		.is_poisoned = atomic_load(&c->is_poisoned),
-		.bytes_per_s = atomic_load(&b->host.bytes_per_s),
-		.ops_per_s = atomic_load(&b->host.ops_per_s),
+		.bytes_per_s = atomic_load(&b->host.limits.bytes_per_s),
+		.ops_per_s = atomic_load(&b->host.limits.number_per_s),
 		.engine = ioq_engine_name(b->host.ioq),
 	};
 	for (k = 0; k < VBLK_KINDS; k++) {

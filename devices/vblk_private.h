@@ -102,7 +102,7 @@ struct vblk {
 		bool is_held;	       /* v->lock: nothing is begun */
 		bool retry;	       /* v->lock: begin the held ones */
 		bool may_have_more;
-		struct bucket bytes, ops;
+		struct limiter limiter;
 		uint64_t wait_ns; /* of the limits; 0: none */
 		uint64_t told_ns; /* when an error was last told */
 		struct { /* held heads of a loaded state, until restored */
@@ -111,7 +111,7 @@ struct vblk {
 		} loaded;
 		_Atomic bool is_stopping;
 		_Atomic bool accept; /* the disk was verified */
-		_Atomic uint64_t bytes_per_s, ops_per_s;
+		struct limits limits;
 	} host;
 };
 

@@ -107,36 +107,6 @@ static void submit(struct vblk *b, struct vblk_request *r)
 	disk_submit(b->cfg.disk, &r->disk);
 }
 
-static void update_limits(struct vblk *b, uint64_t now)
-{
-	uint64_t bytes = atomic_load(&b->host.bytes_per_s);
-	uint64_t ops = atomic_load(&b->host.ops_per_s);
-
-	if (b->host.bytes.rate != bytes)
-		bucket_set_rate(&b->host.bytes, bytes, now);
-	if (b->host.ops.rate != ops)
-		bucket_set_rate(&b->host.ops, ops, now);
-}
-
-/* How long the limits want us to wait; 0: not at all. */
-static uint64_t limit_ns(struct vblk *b)
-{
-	uint64_t now = clock_mono_ns(), bytes, ops;
-
-	update_limits(b, now);
-	bytes = bucket_wait_ns(&b->host.bytes, now);
-	ops = bucket_wait_ns(&b->host.ops, now);
-	return bytes > ops ? bytes : ops;
-}
-
-static bool is_limited(const struct vblk *b)
-{
-	return atomic_load_explicit(&b->host.bytes_per_s,
-				    memory_order_relaxed) ||
-	       atomic_load_explicit(&b->host.ops_per_s, memory_order_relaxed) ||
-	       b->host.bytes.rate || b->host.ops.rate;
-}
-
 static bool may_begin(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 {
 	struct vblk *b = (struct vblk *)v;
@@ -147,13 +117,10 @@ static bool may_begin(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 		b->host.may_have_more = true;
 		return false;
 	}
-	if (is_limited(b)) {
-		b->host.wait_ns = limit_ns(b);
-		if (b->host.wait_ns)
-			b->host.may_have_more = true;
-		return !b->host.wait_ns;
-	}
-	return true;
+	b->host.wait_ns = limiter_wait_ns(&b->host.limiter, &b->host.limits);
+	if (b->host.wait_ns)
+		b->host.may_have_more = true;
+	return !b->host.wait_ns;
 }
 
 /* Takes one chain; false when there is none (or none may be taken). */
@@ -181,8 +148,7 @@ static bool take_one(struct virtio *v, unsigned int q, struct vblk_list *begun)
 		return false;
 	}
 	virtio_begin(v);
-	bucket_take(&b->host.ops, 1);
-	bucket_take(&b->host.bytes, r->bytes);
+	limiter_take(&b->host.limiter, r->bytes);
 	b->host.flight_bytes += type ? weight(r) : 0;
 	vblk_list_add(type ? begun : &b->host.finished, r);
 	return true;

@@ -12,7 +12,6 @@
 #include <sys/epoll.h>
 
 #include "base/bytes.h"
-#include "base/clock.h"
 #include "devices/vnet_private.h"
 
 #define ID_NET	     1
@@ -294,8 +293,8 @@ static void get_stats_locked(struct virtio *v, struct vnet_stats *out)
 	get_way(&out->rx, &n->rx);
 	get_way(&out->tx, &n->tx);
 	out->is_up = n->st.is_up;
-	out->bytes_per_s = atomic_load(&n->host.bytes_per_s);
-	out->frames_per_s = atomic_load(&n->host.frames_per_s);
+	out->bytes_per_s = atomic_load(&n->host.limits.bytes_per_s);
+	out->frames_per_s = atomic_load(&n->host.limits.number_per_s);
 	out->backend = n->host.backend ? n->host.backend->ops->name : "none";
 }
 
@@ -389,7 +388,6 @@ static int set_up(struct vnet *n, struct err *e)
 int vnet_create(struct vnet **out, const struct vnet_config *cfg, struct err *e)
 {
 	struct vnet *n = calloc(1, sizeof(*n));
-	uint64_t now = clock_mono_ns();
 	int r;
 
 	if (!n)
@@ -398,12 +396,8 @@ int vnet_create(struct vnet **out, const struct vnet_config *cfg, struct err *e)
 	n->st.is_up = !cfg->is_down;
 	n->host.is_pulled = cfg->is_down;
 	n->st.pairs = 1;
-	bucket_init(&n->host.rx_bytes, cfg->bytes_per_s, now);
-	bucket_init(&n->host.tx_bytes, cfg->bytes_per_s, now);
-	bucket_init(&n->host.rx_frames, cfg->frames_per_s, now);
-	bucket_init(&n->host.tx_frames, cfg->frames_per_s, now);
-	atomic_store(&n->host.bytes_per_s, cfg->bytes_per_s);
-	atomic_store(&n->host.frames_per_s, cfg->frames_per_s);
+	atomic_store(&n->host.limits.bytes_per_s, cfg->bytes_per_s);
+	atomic_store(&n->host.limits.number_per_s, cfg->frames_per_s);
 	r = set_up(n, e);
 	if (r) {
 		n->host.backend = NULL; /* stays the caller's */
@@ -453,31 +447,10 @@ void vnet_set_limits(struct vnet *n, uint64_t bytes_per_s,
 {
 	unsigned int i;
 
-	atomic_store(&n->host.bytes_per_s, bytes_per_s);
-	atomic_store(&n->host.frames_per_s, frames_per_s);
+	atomic_store(&n->host.limits.bytes_per_s, bytes_per_s);
+	atomic_store(&n->host.limits.number_per_s, frames_per_s);
 	for (i = 0; i < 2 * n->cfg.pairs; i++)
 		virtio_kick(&n->virtio, i);
-}
-
-uint64_t vnet_limit_ns(struct vnet *n, struct bucket *bytes,
-		       struct bucket *frames)
-{
-	uint64_t b = atomic_load_explicit(&n->host.bytes_per_s,
-					  memory_order_relaxed);
-	uint64_t f = atomic_load_explicit(&n->host.frames_per_s,
-					  memory_order_relaxed);
-	uint64_t now, byte_ns, frame_ns;
-
-	if (!b && !f && !bytes->rate && !frames->rate)
-		return 0;
-	now = clock_mono_ns();
-	if (bytes->rate != b)
-		bucket_set_rate(bytes, b, now);
-	if (frames->rate != f)
-		bucket_set_rate(frames, f, now);
-	byte_ns = bucket_wait_ns(bytes, now);
-	frame_ns = bucket_wait_ns(frames, now);
-	return byte_ns > frame_ns ? byte_ns : frame_ns;
 }
 
 void vnet_get_stats(struct vnet *n, struct vnet_stats *out)

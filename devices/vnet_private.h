@@ -38,10 +38,10 @@ struct vnet {
 		struct net_backend *backend; /* owned; NULL: none */
 		struct vnet_pair pair[NET_QUEUES_MAX];
 		struct virtq_chain chain; /* the loop's thread only */
-		struct bucket rx_bytes, rx_frames, tx_bytes, tx_frames;
+		struct limiter rx_limiter, tx_limiter;
 		struct loop_timer rx_timer, tx_timer, gone_timer;
-		_Atomic uint64_t bytes_per_s, frames_per_s;
-		bool is_pulled; /* the cable, by a person; v->lock */
+		struct limits limits; /* each way */
+		bool is_pulled;	      /* the cable, by a person; v->lock */
 		void (*gone)(void *ctx);
 		void *gone_ctx;
 	} host;
@@ -56,10 +56,6 @@ void vnet_transmit(struct vnet_pair *p);
 void vnet_watch(struct vnet_pair *p, uint32_t events);
 /* The backend said -EPIPE. */
 void vnet_lost(struct vnet *n);
-
-/* Nanoseconds until the buckets allow a frame; 0: now. */
-uint64_t vnet_limit_ns(struct vnet *n, struct bucket *bytes,
-		       struct bucket *frames);
 
 static inline void vnet_count(_Atomic uint64_t *counter, uint64_t n)
 {

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "base/clock.h"
 #include "devices/vnet_private.h"
 
 #define CHAINS_MAX 64 /* of one frame */
@@ -151,8 +150,7 @@ static bool pass_on(struct virtio *v, struct vnet_pair *p) LOCK_NEEDS(v->lock)
 	p->frame_bytes = 0;
 	vnet_count(&n->rx.frames, 1);
 	vnet_count(&n->rx.bytes, bytes - NET_HEADER_BYTES);
-	bucket_take(&n->host.rx_bytes, bytes);
-	bucket_take(&n->host.rx_frames, 1);
+	limiter_take(&n->host.rx_limiter, bytes);
 	return true;
 }
 
@@ -168,7 +166,7 @@ static void on_rx_timer(void *ctx)
 static bool is_limited(struct vnet *n)
 {
 	uint64_t wait_ns =
-		vnet_limit_ns(n, &n->host.rx_bytes, &n->host.rx_frames);
+		limiter_wait_ns(&n->host.rx_limiter, &n->host.limits);
 
 	if (wait_ns)
 		loop_arm(n->host.loop.loop, &n->host.rx_timer, wait_ns,

@@ -113,7 +113,7 @@ static void on_tx_timer(void *ctx)
 static bool is_limited(struct vnet *n)
 {
 	uint64_t wait_ns =
-		vnet_limit_ns(n, &n->host.tx_bytes, &n->host.tx_frames);
+		limiter_wait_ns(&n->host.tx_limiter, &n->host.limits);
 
 	if (wait_ns)
 		loop_arm(n->host.loop.loop, &n->host.tx_timer, wait_ns,
@@ -141,8 +141,7 @@ static bool transmit_locked(struct virtio *v, struct vnet_pair *p)
 			vnet_watch(p, p->events | EPOLLOUT);
 			return false;
 		}
-		bucket_take(&n->host.tx_bytes, c->read_bytes);
-		bucket_take(&n->host.tx_frames, 1);
+		limiter_take(&n->host.tx_limiter, c->read_bytes);
 		virtq_push(q, c->head, 0);
 	}
 	return true;
