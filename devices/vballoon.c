@@ -232,8 +232,7 @@ static bool serve(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 		if (!virtio_may_work(v, q))
 			return false;
 		if (!virtio_pop(v, q, &b->host.chain))
-			return virtio_may_work(v, q) &&
-			       virtq_enable_kicks(&v->queue[q]);
+			return virtio_ask(v, q);
 		if (!serve_chain(v, q))
 			continue;
 		virtq_push(&v->queue[q], b->host.chain.head, 0);
@@ -247,13 +246,7 @@ static bool serve(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 
 static void vballoon_kicked(struct virtio *v, unsigned int q)
 {
-	lock_take(&v->lock);
-	if (virtio_may_work(v, q)) {
-		if (serve(v, q))
-			virtio_kick(v, q);
-		virtio_tell(v, q);
-	}
-	lock_release(&v->lock);
+	virtio_loop_serve(v, q, serve);
 }
 
 /* --- the type's row --------------------------------------------------------

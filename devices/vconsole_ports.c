@@ -91,8 +91,7 @@ static bool transmit(struct virtio *v, unsigned int port) LOCK_NEEDS(v->lock)
 		if (!virtio_may_work(v, q))
 			return false;
 		if (!virtio_pop(v, q, &c->host.chain))
-			return virtio_may_work(v, q) &&
-			       virtq_enable_kicks(&v->queue[q]);
+			return virtio_ask(v, q);
 		d = drain_chain(c, port);
 		if (d != DRAINED) {
 			virtq_unpop(&v->queue[q], c->host.chain.head);
@@ -137,8 +136,7 @@ static bool receive(struct virtio *v, unsigned int port) LOCK_NEEDS(v->lock)
 		if (!virtio_may_work(v, q) || !may_receive(c, port))
 			return false;
 		if (!virtio_pop(v, q, &c->host.chain))
-			return virtio_may_work(v, q) &&
-			       virtq_enable_kicks(&v->queue[q]);
+			return virtio_ask(v, q);
 		n = fill_chain(c, port);
 		if (!n && c->host.chain.write_bytes) {
 			virtq_unpop(&v->queue[q], c->host.chain.head);
@@ -207,8 +205,7 @@ static bool tell_guest(struct virtio *v) LOCK_NEEDS(v->lock)
 		if (!virtio_may_work(v, CONTROL_RX))
 			return false;
 		if (!virtio_pop(v, CONTROL_RX, &c->host.chain))
-			return virtio_may_work(v, CONTROL_RX) &&
-			       virtq_enable_kicks(&v->queue[CONTROL_RX]);
+			return virtio_ask(v, CONTROL_RX);
 		len = virtq_copy_in(&c->host.chain, 0, message, len);
 		virtq_push(&v->queue[CONTROL_RX], c->host.chain.head,
 			   (uint32_t)len);
@@ -264,8 +261,7 @@ static bool take_messages(struct virtio *v) LOCK_NEEDS(v->lock)
 		if (!virtio_may_work(v, CONTROL_TX))
 			return false;
 		if (!virtio_pop(v, CONTROL_TX, &c->host.chain))
-			return virtio_may_work(v, CONTROL_TX) &&
-			       virtq_enable_kicks(&v->queue[CONTROL_TX]);
+			return virtio_ask(v, CONTROL_TX);
 		if (virtq_copy_out(&c->host.chain, 0, message,
 				   sizeof(message)) == sizeof(message))
 			on_message(c, message);
@@ -314,13 +310,7 @@ static bool serve(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 
 void vconsole_kicked(struct virtio *v, unsigned int q)
 {
-	lock_take(&v->lock);
-	if (virtio_may_work(v, q)) {
-		if (serve(v, q))
-			virtio_kick(v, q);
-		virtio_tell(v, q);
-	}
-	lock_release(&v->lock);
+	virtio_loop_serve(v, q, serve);
 }
 
 void vconsole_on_channel(void *ctx)

@@ -120,6 +120,11 @@ bool virtio_pop(struct virtio *v, unsigned int q, struct virtq_chain *c)
 	return r > 0;
 }
 
+bool virtio_ask(struct virtio *v, unsigned int q)
+{
+	return virtio_may_work(v, q) && virtq_enable_kicks(&v->queue[q]);
+}
+
 void virtio_break(struct virtio *v, int q, const char *reason)
 {
 	char text[DEVICE_TEXT_MAX + 1];

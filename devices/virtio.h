@@ -169,6 +169,11 @@ static inline bool virtio_has(const struct virtio *v, uint64_t feature)
  */
 bool virtio_pop(struct virtio *v, unsigned int q, struct virtq_chain *c)
 	LOCK_NEEDS(v->lock);
+/*
+ * No chain was left: asks for a kick. Returns true when one came in between:
+ * then pop again.
+ */
+bool virtio_ask(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock);
 /* Interrupts the driver for queue q if it wants that. */
 void virtio_tell(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock);
 /* The configuration changed: generation, interrupt. */

@@ -37,6 +37,18 @@ int virtio_loop_add(struct virtio_loop *l, struct virtio *v, struct loop *loop,
 	return 0;
 }
 
+void virtio_loop_serve(struct virtio *v, unsigned int q,
+		       bool (*serve)(struct virtio *v, unsigned int q))
+{
+	lock_take(&v->lock);
+	if (virtio_may_work(v, q)) {
+		if (serve(v, q))
+			virtio_kick(v, q);
+		virtio_tell(v, q);
+	}
+	lock_release(&v->lock);
+}
+
 void virtio_loop_remove(struct virtio_loop *l)
 {
 	unsigned int q;

@@ -24,6 +24,13 @@ struct virtio_loop {
 /* Watches all queues of v. Before the loop's thread runs. */
 int virtio_loop_add(struct virtio_loop *l, struct virtio *v, struct loop *loop,
 		    struct err *e);
+/*
+ * The usual ops->kicked(): calls serve(v, q) with the lock held when the
+ * queue may be worked on, comes back later when that returns true (more may
+ * be there), and interrupts the driver for what was given back.
+ */
+void virtio_loop_serve(struct virtio *v, unsigned int q,
+		       bool (*serve)(struct virtio *v, unsigned int q));
 /* After the loop's thread has ended; not added is fine. */
 void virtio_loop_remove(struct virtio_loop *l);
 

@@ -172,8 +172,7 @@ static void serve_control(struct virtio *v, unsigned int q)
 	lock_take(&v->lock);
 	for (i = 0; i < VNET_ROUND && virtio_may_work(v, q); i++) {
 		if (!virtio_pop(v, q, c)) {
-			if (virtio_may_work(v, q) &&
-			    virtq_enable_kicks(&v->queue[q]))
+			if (virtio_ask(v, q))
 				continue;
 			break;
 		}

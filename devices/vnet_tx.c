@@ -134,8 +134,7 @@ static bool transmit_locked(struct virtio *v, struct vnet_pair *p)
 		if (!virtio_may_work(v, index) || is_limited(n))
 			return false;
 		if (!virtio_pop(v, index, &n->host.chain))
-			return virtio_may_work(v, index) &&
-			       virtq_enable_kicks(q);
+			return virtio_ask(v, index);
 		if (send_chain(v, p) == LATER) {
 			virtq_unpop(q, c->head);
 			vnet_watch(p, p->events | EPOLLOUT);

@@ -52,7 +52,7 @@ static void on_timer(void *ctx)
 }
 
 /* Serves up to a round; true when more may be there. */
-static bool serve_locked(struct virtio *v) LOCK_NEEDS(v->lock)
+static bool serve(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 {
 	struct vrng *r = (struct vrng *)v;
 	uint64_t wait_ns;
@@ -65,23 +65,16 @@ static bool serve_locked(struct virtio *v) LOCK_NEEDS(v->lock)
 				 on_timer, v);
 			return false;
 		}
-		if (!virtio_pop(v, 0, &r->host.chain))
-			return virtio_may_work(v, 0) &&
-			       virtq_enable_kicks(&v->queue[0]);
-		virtq_push(&v->queue[0], r->host.chain.head, fill(r));
+		if (!virtio_pop(v, q, &r->host.chain))
+			return virtio_ask(v, q);
+		virtq_push(&v->queue[q], r->host.chain.head, fill(r));
 	}
 	return true;
 }
 
 static void vrng_kicked(struct virtio *v, unsigned int q)
 {
-	lock_take(&v->lock);
-	if (virtio_may_work(v, q)) {
-		if (serve_locked(v))
-			virtio_kick(v, q);
-		virtio_tell(v, q);
-	}
-	lock_release(&v->lock);
+	virtio_loop_serve(v, q, serve);
 }
 
 static void vrng_get_config(struct virtio *v, uint8_t *bytes)

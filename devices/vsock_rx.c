@@ -190,8 +190,7 @@ bool vsock_serve_rx(struct virtio *v)
 		if (!s->host.rsts && TAILQ_EMPTY(&s->host.ready))
 			return false;
 		if (!virtio_pop(v, VSOCK_RX, chain))
-			return virtio_may_work(v, VSOCK_RX) &&
-			       virtq_enable_kicks(&v->queue[VSOCK_RX]);
+			return virtio_ask(v, VSOCK_RX);
 		if (chain->write_bytes <= VSOCK_HEADER_BYTES) {
 			snprintf(text, sizeof(text),
 				 "buffer of %llu bytes, a header has %d",
@@ -219,8 +218,7 @@ bool vsock_serve_event(struct virtio *v)
 	if (!s->st.reset_due)
 		return false;
 	if (!virtio_pop(v, VSOCK_EVENT, chain))
-		return virtio_may_work(v, VSOCK_EVENT) &&
-		       virtq_enable_kicks(&v->queue[VSOCK_EVENT]);
+		return virtio_ask(v, VSOCK_EVENT);
 	put_le32(bytes, EVENT_RESET);
 	n = virtq_copy_in(chain, 0, bytes, sizeof(bytes));
 	virtq_push(&v->queue[VSOCK_EVENT], chain->head, (uint32_t)n);

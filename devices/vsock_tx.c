@@ -182,8 +182,7 @@ bool vsock_serve_tx(struct virtio *v)
 
 	for (i = 0; i < ROUND; i++) {
 		if (!virtio_pop(v, VSOCK_TX, chain))
-			return virtio_may_work(v, VSOCK_TX) &&
-			       virtq_enable_kicks(&v->queue[VSOCK_TX]);
+			return virtio_ask(v, VSOCK_TX);
 		if (chain->read_bytes < VSOCK_HEADER_BYTES) {
 			snprintf(text, sizeof(text),
 				 "packet of %llu bytes, its header has %d",
