@@ -84,16 +84,7 @@ static void record(struct call *call, const char *how, const char *outcome)
 	vm_status(call->control->vm, &status);
 	snprintf(text, sizeof(text), "agent/%s%s%.64s: %s%s", name_of(call),
 		 program ? " " : "", program ? program : "", how, outcome);
-	control_note(call->control,
-		     &(struct event_note){
-			     .kind = "command",
-			     .state = status.state,
-			     .cause = vm_cause_text(VM_CAUSE_COMMAND),
-			     .actor = control_actor(&call->peer),
-			     .reason = call->text,
-			     .text = text,
-			     .duration_ns = clock_mono_ns() - call->began_ns,
-		     });
+	control_note_call(call, "command", status.state, text);
 }
 
 /* --- errors ------------------------------------------------------------- */

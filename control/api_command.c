@@ -35,16 +35,8 @@ static void record(struct call *call, const struct vm_result *r)
 	snprintf(text, sizeof(text), "%s: %s%s%s",
 		 vm_command_text(command_of(call)), outcome(r),
 		 *r->text ? ": " : "", r->text);
-	control_note(call->control,
-		     &(struct event_note){
-			     .kind = r->refused ? "refused" : "command",
-			     .state = r->state,
-			     .cause = vm_cause_text(VM_CAUSE_COMMAND),
-			     .actor = control_actor(&call->peer),
-			     .reason = call->text,
-			     .text = text,
-			     .duration_ns = clock_mono_ns() - call->began_ns,
-		     });
+	control_note_call(call, r->refused ? "refused" : "command", r->state,
+			  text);
 }
 
 static void answer_done(struct call *call, const struct vm_result *r)

@@ -33,16 +33,7 @@ static void answer_changed(struct call *call, const char *text)
 	struct json_out j;
 
 	vm_status(call->control->vm, &status);
-	control_note(call->control,
-		     &(struct event_note){
-			     .kind = "command",
-			     .state = status.state,
-			     .cause = vm_cause_text(VM_CAUSE_COMMAND),
-			     .actor = control_actor(&call->peer),
-			     .reason = call->text,
-			     .text = text,
-			     .duration_ns = clock_mono_ns() - call->began_ns,
-		     });
+	control_note_call(call, "command", status.state, text);
 	json_out_init(&j, &call->body, false);
 	jout_open(&j, NULL, '{');
 	jout_bool(&j, "changed", true);

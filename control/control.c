@@ -47,6 +47,21 @@ void control_note(struct control *c, const struct event_note *note)
 	publish(c, events_note(c->events, note));
 }
 
+void control_note_call(struct call *call, const char *kind, enum vm_state state,
+		       const char *text)
+{
+	control_note(call->control,
+		     &(struct event_note){
+			     .kind = kind,
+			     .state = state,
+			     .cause = vm_cause_text(VM_CAUSE_COMMAND),
+			     .actor = control_actor(&call->peer),
+			     .reason = call->text,
+			     .text = text,
+			     .duration_ns = clock_mono_ns() - call->began_ns,
+		     });
+}
+
 static void note_text(struct control *c, const char *kind,
 		      const struct vm_actor *actor, const char *reason,
 		      const char *text)

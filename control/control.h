@@ -95,6 +95,9 @@ struct vm_actor control_actor(const struct peer *peer);
 
 /* Puts a record into the journal and tells the watchers. */
 void control_note(struct control *c, const struct event_note *note);
+/* What a call did (kind: "command", "refused"), with who asked and why. */
+void control_note_call(struct call *call, const char *kind, enum vm_state state,
+		       const char *text);
 /* The same for a refused request; floods are summed up. */
 void control_note_refused(struct control *c, const struct peer *peer,
 			  const char *reason, const char *text);
