@@ -421,8 +421,3 @@ void vballoon_get_stats(struct vballoon *b, struct vballoon_stats *out)
 		virtio_kick(v, stats_queue(v));
 	lock_release(&v->lock);
 }
-
-const char *vballoon_stat_text(enum vballoon_stat stat)
-{
-	return stat_names[stat];
-}

@@ -61,6 +61,5 @@ struct vballoon_stats {
 
 /* Also asks the guest for new statistics, which the next call will have. */
 void vballoon_get_stats(struct vballoon *b, struct vballoon_stats *out);
-const char *vballoon_stat_text(enum vballoon_stat stat);
 
 #endif

@@ -426,13 +426,3 @@ void vblk_get_stats(struct vblk *b, struct vblk_stats *out)
 			out->latency[k][n] = atomic_load(&c->latency[k][n]);
 	}
 }
-
-const struct disk_info *vblk_disk_info(const struct vblk *b)
-{
-	return disk_get_info(b->cfg.disk);
-}
-
-const char *vblk_disk_path(const struct vblk *b)
-{
-	return disk_path(b->cfg.disk);
-}

@@ -72,7 +72,5 @@ struct vblk_stats {
 
 /* At once, whatever the storage does. Any thread. */
 void vblk_get_stats(struct vblk *b, struct vblk_stats *out);
-const struct disk_info *vblk_disk_info(const struct vblk *b);
-const char *vblk_disk_path(const struct vblk *b);
 
 #endif
