@@ -15,6 +15,7 @@
 #include "control/config_value.h"
 #include "control/nearest.h"
 #include "control/text.h"
+#include "devices/vnet.h"
 
 #define FIELDS_MAX 24
 #define RECORD_MAX 512	/* bytes of a record */
@@ -128,18 +129,15 @@ static int set_number(void *to, const struct config_field *f, const char *who,
 /* A unicast address in its usual form; kept in lower case. */
 static int set_mac(char *to, const char *who, const char *text, struct err *e)
 {
-	unsigned int b[6];
+	uint8_t mac[VNET_MAC_BYTES];
 	size_t i;
-	char rest;
 
-	if (strlen(text) != CONFIG_MAC_BYTES - 1 ||
-	    sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2],
-		   &b[3], &b[4], &b[5], &rest) != 6)
+	if (!vnet_mac_parse(text, mac))
 		return err_set(e, -EINVAL,
 			       "%s: '%.32s' is no address such as "
 			       "52:54:00:12:34:56",
 			       who, text);
-	if (b[0] & 1)
+	if (mac[0] & 1)
 		return err_set(e, -EINVAL, "%s: '%s' is a group address", who,
 			       text);
 	for (i = 0; text[i]; i++)

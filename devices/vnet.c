@@ -7,6 +7,7 @@
  */
 #include "devices/vnet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -464,6 +465,20 @@ void vnet_get_stats(struct vnet *n, struct vnet_stats *out)
 const uint8_t *vnet_mac(const struct vnet *n)
 {
 	return n->cfg.mac;
+}
+
+bool vnet_mac_parse(const char *text, uint8_t mac[VNET_MAC_BYTES])
+{
+	unsigned int b[VNET_MAC_BYTES], i;
+	char rest;
+
+	if (strlen(text) != 3 * VNET_MAC_BYTES - 1 ||
+	    sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2],
+		   &b[3], &b[4], &b[5], &rest) != VNET_MAC_BYTES)
+		return false;
+	for (i = 0; i < VNET_MAC_BYTES; i++)
+		mac[i] = (uint8_t)b[i];
+	return true;
 }
 
 /* FNV-1a over the UUID and the number, then a finalizer that spreads it. */

@@ -65,6 +65,8 @@ struct vnet_stats {
 void vnet_get_stats(struct vnet *n, struct vnet_stats *out);
 const uint8_t *vnet_mac(const struct vnet *n);
 
+/* "52:54:00:12:34:56" and nothing else; false: it has another form. */
+bool vnet_mac_parse(const char *text, uint8_t mac[VNET_MAC_BYTES]);
 /*
  * The address of a VM's n-th card: locally administered, always the same for
  * the same VM, and with 46 bits of its UUID's hash not another's.

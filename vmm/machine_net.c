@@ -55,17 +55,9 @@ static int open_backend(struct machine *m, const struct vm_net *c,
 static void set_mac(const struct machine *m, const struct vm_net *c,
 		    unsigned int n, uint8_t mac[VNET_MAC_BYTES])
 {
-	unsigned int b[VNET_MAC_BYTES] = { 0 }, i;
-
-	if (!*c->mac) {
+	/* One that was given had its form checked with the configuration. */
+	if (!*c->mac || !vnet_mac_parse(c->mac, mac))
 		vnet_mac_of(m->cfg.vm->uuid, n, mac);
-		return;
-	}
-	/* Its form was checked with the configuration. */
-	sscanf(c->mac, "%x:%x:%x:%x:%x:%x", &b[0], &b[1], &b[2], &b[3], &b[4],
-	       &b[5]);
-	for (i = 0; i < VNET_MAC_BYTES; i++)
-		mac[i] = (uint8_t)b[i];
 }
 
 int machine_add_net(struct machine *m, unsigned int n, struct err *e)
