@@ -225,7 +225,9 @@ int image_lock(int fd, bool writes, const char *path, struct err *e)
 			return 0;
 		if (r < 0)
 			return err_sys(e, r, "%s: cannot be locked", path);
-		find_holder(fd, &holder);
+		/* It goes through all of /proc: for the first and last. */
+		if (!i || i + 1 == GONE_TRIES)
+			find_holder(fd, &holder);
 		if (holder.pid)
 			break;
 		poll(NULL, 0, GONE_MS);
