@@ -23,8 +23,6 @@ enum config_field_type {
 	FIELD_MAC     /* char[18]: six bytes in hex */
 };
 
-#define CONFIG_MAC_BYTES 18
-
 struct config_field {
 	const char *key;
 	enum config_field_type type;

@@ -12,30 +12,19 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from vmm import OUT, ROOT, Vmm, has_kvm  # noqa: E402
+import promises  # noqa: E402
+from promises import check, console, guest, run_tests, state  # noqa: E402
+from vmm import OUT, Vmm  # noqa: E402
 
 VMM = os.path.join(OUT, "amber-vmm")
 LIMIT_S = 120
 ENGINES = ("io_uring", "sync")
 
 
-def guest(name):
-    return os.path.join(ROOT, "build", "guests", name + ".elf")
-
-
-def check(what, text):
-    if not what:
-        raise AssertionError(text)
-
-
 def await_true(what, text):
-    due = time.monotonic() + LIMIT_S
-    while not what():
-        check(time.monotonic() < due, text)
-        time.sleep(0.005)
+    promises.await_true(what, text, LIMIT_S)
 
 
 class Image:
@@ -71,15 +60,6 @@ def good(name, append, *options, **more):
     status, facts, text = run(name, append, *options, **more)
     check(status == 0, f"{name} {append}: status {status}\n{text}")
     return facts
-
-
-def console(vmm):
-    vmm.connection.request("GET", "/v1/vm/console")
-    return vmm.connection.getresponse().read().decode(errors="replace")
-
-
-def state(vmm):
-    return vmm.ask("GET", "/v1/vm")[1]["state"]
 
 
 def figures(vmm):
@@ -403,26 +383,5 @@ TESTS = (a_disk_is_what_was_asked_for,
          an_image_is_opened_by_one_writer,
          what_is_no_disk_is_refused_in_one_line)
 
-
-def main(only):
-    failed = 0
-    for test in TESTS:
-        name = test.__name__
-        if only and name not in only:
-            continue
-        if not has_kvm():
-            print(f"skip {name}: /dev/kvm is missing or not writable", flush=True)
-            continue
-        try:
-            why = test()
-            print(f"skip {name}: {why}" if why else f"ok   {name}", flush=True)
-        except Exception as e:  # whatever went wrong is a failed test
-            failed = 1
-            print(f"FAIL {name}: {e}", flush=True)
-            if not isinstance(e, AssertionError):
-                traceback.print_exc(file=sys.stdout)
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_tests(TESTS, sys.argv[1:]))

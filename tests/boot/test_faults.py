@@ -7,35 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from vmm import OUT, ROOT, Vmm, has_kvm  # noqa: E402
+from promises import await_true, check, guest, run_tests, state  # noqa: E402
+from vmm import OUT, Vmm  # noqa: E402
 
 VMM = os.path.join(OUT, "amber-vmm")
 LIMIT_S = 60
 # AddressSanitizer keeps freed memory for a while.
 MEMORY_KIB = (96 if "asan" in OUT else 8) << 10
-
-
-def guest(name):
-    return os.path.join(ROOT, "build", "guests", name + ".elf")
-
-
-def check(what, text):
-    if not what:
-        raise AssertionError(text)
-
-
-def await_true(what, text):
-    due = time.monotonic() + LIMIT_S
-    while not what():
-        check(time.monotonic() < due, text)
-        time.sleep(0.01)
-
-
-def state(vmm):
-    return vmm.ask("GET", "/v1/vm")[1]["state"]
 
 
 def run(*options, **more):
@@ -175,31 +155,15 @@ def bad_boot_files_are_one_line_and_leave_nothing():
         check(done.returncode == status and len(done.stderr.splitlines()) == 1, done)
 
 
-def main():
-    failed = 0
-    for test in (unknown_accesses_by_the_thousand_leave_no_log,
-                 a_flood_of_output_with_a_stopped_reader_delays_nobody,
-                 pasted_megabytes_are_bounded,
-                 a_halted_guest_without_interrupts_can_be_paused,
-                 signals_end_it_in_good_order,
-                 signals_that_mean_nothing_are_survived,
-                 a_reader_that_left_does_not_stop_the_guest,
-                 a_missing_or_wrong_kvm_device_is_said_with_the_cure,
-                 bad_boot_files_are_one_line_and_leave_nothing):
-        name = test.__name__
-        if not has_kvm():
-            print(f"skip {name}: /dev/kvm is missing or not writable", flush=True)
-            continue
-        try:
-            why = test()
-            print(f"skip {name}: {why}" if why else f"ok   {name}", flush=True)
-        except Exception as e:  # whatever went wrong is a failed test
-            failed = 1
-            print(f"FAIL {name}: {e}", flush=True)
-            if not isinstance(e, AssertionError):
-                traceback.print_exc(file=sys.stdout)
-    return failed
-
+TESTS = (unknown_accesses_by_the_thousand_leave_no_log,
+         a_flood_of_output_with_a_stopped_reader_delays_nobody,
+         pasted_megabytes_are_bounded,
+         a_halted_guest_without_interrupts_can_be_paused,
+         signals_end_it_in_good_order,
+         signals_that_mean_nothing_are_survived,
+         a_reader_that_left_does_not_stop_the_guest,
+         a_missing_or_wrong_kvm_device_is_said_with_the_cure,
+         bad_boot_files_are_one_line_and_leave_nothing)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests(TESTS))

@@ -6,12 +6,12 @@ import os
 import sys
 import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from promises import run_tests  # noqa: E402
 from tap import Tap, why_not  # noqa: E402
 from threads import is_kernels, spent, threads  # noqa: E402
-from vmm import Vmm, has_kvm  # noqa: E402
+from vmm import Vmm  # noqa: E402
 
 REST_S = 2
 QUIET_S = 0.3
@@ -72,21 +72,5 @@ def devices_at_rest_cost_no_wakeups():
                 raise AssertionError(f"{guest}: {state}")
 
 
-def main():
-    name = devices_at_rest_cost_no_wakeups.__name__
-    if not has_kvm():
-        print(f"skip {name}: /dev/kvm is missing or not writable")
-        return 0
-    try:
-        devices_at_rest_cost_no_wakeups()
-        print(f"ok   {name}")
-    except Exception as e:  # whatever went wrong is a failed test
-        print(f"FAIL {name}: {e}")
-        if not isinstance(e, AssertionError):
-            traceback.print_exc(file=sys.stdout)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests((devices_at_rest_cost_no_wakeups,)))

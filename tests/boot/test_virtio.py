@@ -11,40 +11,17 @@ import struct
 import sys
 import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from vmm import Vmm, has_kvm  # noqa: E402
+from promises import await_true, check, console, run_tests, state  # noqa: E402
+from vmm import Vmm  # noqa: E402
 
 LIMIT_S = 60
 MAC = bytes.fromhex("020000000001")
 IP = bytes([10, 0, 0, 1])
 GUEST_IP = bytes([10, 0, 0, 2])
-
-
 # Where a VMM without an AMBER_RUN of its own has its hubs.
 HUBS = os.path.join(tempfile.gettempdir(), ".hubs")
-
-
-def check(what, text):
-    if not what:
-        raise AssertionError(text)
-
-
-def await_true(what, text):
-    due = time.monotonic() + LIMIT_S
-    while not what():
-        check(time.monotonic() < due, text)
-        time.sleep(0.005)
-
-
-def console(vmm):
-    vmm.connection.request("GET", "/v1/vm/console")
-    return vmm.connection.getresponse().read().decode(errors="replace")
-
-
-def state(vmm):
-    return vmm.ask("GET", "/v1/vm")[1]["state"]
 
 
 def stats(vmm):
@@ -397,22 +374,7 @@ TESTS = (a_guest_answers_on_the_network,
 
 
 def main(only):
-    failed = 0
-    for test in TESTS:
-        name = test.__name__
-        if only and name not in only:
-            continue
-        if not has_kvm():
-            print(f"skip {name}: /dev/kvm is missing or not writable", flush=True)
-            continue
-        try:
-            why = test()
-            print(f"skip {name}: {why}" if why else f"ok   {name}", flush=True)
-        except Exception as e:  # whatever went wrong is a failed test
-            failed = 1
-            print(f"FAIL {name}: {e}", flush=True)
-            if not isinstance(e, AssertionError):
-                traceback.print_exc(file=sys.stdout)
+    failed = run_tests(TESTS, only)
     for hub in glob.glob(os.path.join(HUBS, f"?{os.getpid()}")):
         shutil.rmtree(hub, ignore_errors=True)
     return failed
