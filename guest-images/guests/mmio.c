@@ -5,6 +5,7 @@
  * count=N (default 10000), ring=3 for CPL3. FAIL 1: a read gave another
  * value.
  */
+#include "guest-images/runtime/mmio.h"
 #include "guest-images/runtime/guest.h"
 
 #define NOWHERE	     0xd8000000ull
@@ -15,54 +16,6 @@ struct counts {
 	uint64_t count, reads, writes, bad;
 };
 
-static uint64_t read_any(unsigned width, uint64_t address)
-{
-	uint64_t value = UINT64_MAX;
-
-	switch (width) {
-	case 0:
-		__asm__ volatile("movb (%1), %b0"
-				 : "+r"(value)
-				 : "r"(address)
-				 : "memory");
-		break;
-	case 1:
-		__asm__ volatile("movw (%1), %w0"
-				 : "+r"(value)
-				 : "r"(address)
-				 : "memory");
-		break;
-	case 2:
-		value = mmio_read32(address) | 0xffffffff00000000;
-		break;
-	default:
-		__asm__ volatile("movq (%1), %0"
-				 : "=r"(value)
-				 : "r"(address)
-				 : "memory");
-		break;
-	}
-	return value;
-}
-
-static void write_any(unsigned width, uint64_t address, uint64_t value)
-{
-	switch (width) {
-	case 0:
-		__asm__ volatile("movb %b0, (%1)" : : "r"(value), "r"(address));
-		break;
-	case 1:
-		__asm__ volatile("movw %w0, (%1)" : : "r"(value), "r"(address));
-		break;
-	case 2:
-		mmio_write32(address, (uint32_t)value);
-		break;
-	default:
-		__asm__ volatile("movq %0, (%1)" : : "r"(value), "r"(address));
-		break;
-	}
-}
-
 static uint64_t flood(void *arg)
 {
 	struct counts *c = arg;
@@ -70,13 +23,13 @@ static uint64_t flood(void *arg)
 
 	for (i = 0; i < c->count; i++) {
 		uint64_t address = NOWHERE + i / 2 * STRIDE_BYTES % RANGE_BYTES;
-		unsigned width = (unsigned)(i / 2 % 4);
+		unsigned width = 1u << i / 2 % 4;
 
 		if (i % 2 == 0) {
-			write_any(width, address, i);
+			mmio_write(address, width, i);
 			c->writes++;
 		} else {
-			c->bad += read_any(width, address) != UINT64_MAX;
+			c->bad += mmio_read(address, width) != mmio_ones(width);
 			c->reads++;
 		}
 	}
