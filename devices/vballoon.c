@@ -65,7 +65,7 @@ static unsigned int reporting_queue(const struct virtio *v)
 	return virtio_has(v, F_STATS_VQ) ? 3 : 2;
 }
 
-/* --- pages --------------------------------------------------------------- */
+/* --- pages ----------------------------------------------------------- */
 
 static bool give_back(struct vballoon *b, uint64_t first, uint64_t pages)
 {
@@ -133,8 +133,7 @@ static uint64_t take_report(struct vballoon *b)
 	return all;
 }
 
-/* --- statistics ------------------------------------------------------------
- */
+/* --- statistics ------------------------------------------------------ */
 
 static void take_stats(struct vballoon *b)
 {
@@ -164,8 +163,7 @@ static void ask_for_stats(struct virtio *v, unsigned int q) LOCK_NEEDS(v->lock)
 	virtq_push(&v->queue[q], b->st.buffer, 0);
 }
 
-/* --- queues ------------------------------------------------------------------
- */
+/* --- queues ---------------------------------------------------------- */
 
 /*
  * A guest may give up 16384 single pages at once. The lock is not held for
@@ -249,8 +247,7 @@ static void vballoon_kicked(struct virtio *v, unsigned int q)
 	virtio_loop_serve(v, q, serve);
 }
 
-/* --- the type's row --------------------------------------------------------
- */
+/* --- the type's row -------------------------------------------------- */
 
 static void vballoon_reset(struct virtio *v)
 {
@@ -351,8 +348,7 @@ static const struct device_ops device_ops = {
 	VIRTIO_DEVICE_OPS,
 };
 
-/* --- life and use ------------------------------------------------------------
- */
+/* --- life and use ---------------------------------------------------- */
 
 int vballoon_create(struct vballoon **out, const struct vballoon_config *cfg,
 		    struct err *e)

@@ -146,8 +146,7 @@ static void measure_uncached(int fd)
 	}
 }
 
-/* --- durable writes of a disk: a write, and a sync that is shared ----------
- */
+/* --- durable writes of a disk: a write, and a sync that is shared ---- */
 
 static struct disk_request requests[DEPTH_MAX];
 static struct iovec pieces[DEPTH_MAX];

@@ -24,8 +24,7 @@ static void setup(enum disk_cache cache)
 	ck_assert_int_eq(pwrite(rig.fd, old, BYTES, 0), BYTES);
 }
 
-/* --- the sweep -------------------------------------------------------------
- */
+/* --- the sweep ------------------------------------------------------- */
 
 struct request_row {
 	const char *name;
@@ -152,8 +151,7 @@ START_TEST(a_request_succeeds_when_the_fault_is_gone)
 }
 END_TEST
 
-/* --- poison ----------------------------------------------------------------
- */
+/* --- poison ---------------------------------------------------------- */
 
 static void check_poisoned(void)
 {
@@ -233,8 +231,7 @@ START_TEST(a_durable_write_that_is_done_after_a_failed_flush_fails)
 }
 END_TEST
 
-/* --- how many syncs --------------------------------------------------------
- */
+/* --- how many syncs -------------------------------------------------- */
 
 START_TEST(flushes_that_wait_share_a_sync_that_begins_later)
 {

@@ -48,8 +48,7 @@ static void must_refuse(bool read_only, pid_t pid, const char *name)
 	ck_assert_str_eq(e.text, text);
 }
 
-/* --- our own ---------------------------------------------------------------
- */
+/* --- our own --------------------------------------------------------- */
 
 START_TEST(readers_share_and_a_writer_shares_with_nobody)
 {
@@ -132,8 +131,7 @@ START_TEST(a_child_that_inherits_the_descriptor_keeps_no_lock)
 }
 END_TEST
 
-/* --- QEMU's ----------------------------------------------------------------
- */
+/* --- QEMU's ---------------------------------------------------------- */
 
 /*
  * A guest's disk in QEMU is shared with readers; its tools, when they only

@@ -9,8 +9,7 @@
 
 static struct disk_rig rig;
 
-/* --- opening ---------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------- */
 
 /* Returns the text of the refusal. */
 static const char *refused(const char *path, enum disk_format format, int code)
@@ -125,8 +124,7 @@ START_TEST(names_are_parsed_as_they_are_printed)
 }
 END_TEST
 
-/* --- requests --------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------- */
 
 static const enum disk_cache caches[] = { DISK_WRITEBACK, DISK_WRITETHROUGH,
 					  DISK_DIRECT };

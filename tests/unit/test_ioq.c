@@ -303,8 +303,7 @@ START_BOTH(a_faulty_operation_is_refused_from_the_next_round)
 	teardown();
 }
 
-/* --- what done() may do ----------------------------------------------------
- */
+/* --- what done() may do ---------------------------------------------- */
 
 static void go_on(struct io *io, int error)
 {
@@ -350,8 +349,7 @@ START_BOTH(an_owner_may_be_freed_in_done)
 	teardown();
 }
 
-/* --- events and time -------------------------------------------------------
- */
+/* --- events and time ------------------------------------------------- */
 
 struct bell {
 	struct ioq_event ev;
@@ -483,8 +481,7 @@ START_BOTH(an_event_is_untouched_after_the_close)
 	close(a.ev.fd);
 }
 
-/* --- threads ---------------------------------------------------------------
- */
+/* --- threads --------------------------------------------------------- */
 
 static void *serve(void *ctx)
 {
