@@ -110,15 +110,9 @@ static int request(const struct cli *cli, const struct ask *ask, uint32_t ms,
 
 	r = cli_vm_open(&vm, &cli->home, cli->args[0], e);
 	if (!r)
-		r = cli_vm_request(&vm, ask->method, ask->target, body,
-				   (ms ? ms : ask->timeout_ms) + SLACK_MS, e);
-	if (!r) {
-		*answer = json_loadb((const char *)vm.reply.body.data,
-				     vm.reply.body.len, 0, NULL);
-		if (!json_is_object(*answer))
-			r = err_set(e, -EBADMSG,
-				    "the answer is no JSON object");
-	}
+		r = cli_vm_ask(&vm, ask->method, ask->target, body,
+			       (ms ? ms : ask->timeout_ms) + SLACK_MS, answer,
+			       e);
 	cli_vm_close(&vm);
 	free(body);
 	return r;

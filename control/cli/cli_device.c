@@ -34,16 +34,14 @@ static int post(const struct cli *cli, const char *target, json_t *body)
 		return EXIT_CODE_FAILED;
 	r = cli_vm_open(&vm, &cli->home, cli->args[0], &e);
 	if (!r)
-		r = cli_vm_request(&vm, "POST", target, text, CHANGE_MS, &e);
+		r = cli_vm_ask(&vm, "POST", target, text, CHANGE_MS, &answer,
+			       &e);
 	free(text);
-	if (!r)
-		answer = json_loadb((const char *)vm.reply.body.data,
-				    vm.reply.body.len, 0, NULL);
 	cli_vm_close(&vm);
 	if (r)
 		return cli_fail(cli->args[0], &e);
 	if (cli_has(cli, CLI_JSON)) {
-		cli_print_json(answer ? answer : json_null());
+		cli_print_json(answer);
 		return EXIT_CODE_OK;
 	}
 	printf("%s: %s\n", cli->args[0],

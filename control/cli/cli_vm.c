@@ -122,10 +122,11 @@ int cli_vm_request(struct cli_vm *vm, const char *method, const char *target,
 	return r ? cli_vm_explain(vm, &vm->reply.problem, r, e) : 0;
 }
 
-int cli_vm_get(struct cli_vm *vm, const char *target, unsigned int timeout_ms,
-	       json_t **out, struct err *e)
+int cli_vm_ask(struct cli_vm *vm, const char *method, const char *target,
+	       const char *body, unsigned int timeout_ms, json_t **out,
+	       struct err *e)
 {
-	int r = cli_vm_request(vm, "GET", target, NULL, timeout_ms, e);
+	int r = cli_vm_request(vm, method, target, body, timeout_ms, e);
 	json_t *json;
 
 	if (r)
@@ -139,6 +140,12 @@ int cli_vm_get(struct cli_vm *vm, const char *target, unsigned int timeout_ms,
 	}
 	*out = json;
 	return 0;
+}
+
+int cli_vm_get(struct cli_vm *vm, const char *target, unsigned int timeout_ms,
+	       json_t **out, struct err *e)
+{
+	return cli_vm_ask(vm, "GET", target, NULL, timeout_ms, out, e);
 }
 
 /*

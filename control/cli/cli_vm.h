@@ -41,9 +41,13 @@ void cli_vm_close(struct cli_vm *vm);
 int cli_vm_request(struct cli_vm *vm, const char *method, const char *target,
 		   const char *body, unsigned int timeout_ms, struct err *e);
 /*
- * GET target, parsed: *out is the caller's to json_decref(). Errors also
- * -EBADMSG (no JSON object).
+ * A request and its answer, parsed: *out is the caller's to json_decref().
+ * Errors also -EBADMSG (no JSON object).
  */
+int cli_vm_ask(struct cli_vm *vm, const char *method, const char *target,
+	       const char *body, unsigned int timeout_ms, json_t **out,
+	       struct err *e);
+/* The same for GET. */
 int cli_vm_get(struct cli_vm *vm, const char *target, unsigned int timeout_ms,
 	       json_t **out, struct err *e);
 
