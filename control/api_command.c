@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "control/api.h"
 #include "control/control.h"
-#include "control/json_out.h"
 #include "control/routes.h"
 #include "control/text.h"
 
@@ -37,25 +35,6 @@ static void record(struct call *call, const struct vm_result *r)
 		 *r->text ? ": " : "", r->text);
 	control_note_call(call, r->refused ? "refused" : "command", r->state,
 			  text);
-}
-
-static void answer_done(struct call *call, const struct vm_result *r)
-{
-	struct json_out j;
-
-	json_out_init(&j, &call->body, false);
-	jout_open(&j, NULL, '{');
-	jout_bool(&j, "changed", r->changed);
-	jout_text(&j, "state", vm_state_text(r->state));
-	jout_uint(&j, "duration_us",
-		  (clock_mono_ns() - call->began_ns) / NS_PER_US);
-	if (*r->rung)
-		jout_text(&j, "rung", r->rung);
-	if (*r->text)
-		jout_text(&j, "text", r->text);
-	jout_close(&j, '}');
-	buf_put(&call->body, "\n", 1);
-	call_answer(call, 200, "application/json");
 }
 
 static enum problem_code code_of(const struct call *call, int error)
@@ -100,7 +79,8 @@ static void done(void *ctx, const struct vm_result *result)
 	if (result->error || result->refused)
 		answer_error(call, result);
 	else
-		answer_done(call, result);
+		control_answer_done(call, result->changed, result->state,
+				    result->rung, result->text);
 	call_finish(call);
 }
 

@@ -6,11 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "control/api.h"
 #include "control/control.h"
 #include "control/figures.h"
-#include "control/json_out.h"
 #include "control/routes.h"
 #include "devices/vballoon.h"
 #include "devices/vblk.h"
@@ -30,20 +28,10 @@ void api_metrics(struct call *call)
 static void answer_changed(struct call *call, const char *text)
 {
 	struct vm_status status;
-	struct json_out j;
 
 	vm_status(call->control->vm, &status);
 	control_note_call(call, "command", status.state, text);
-	json_out_init(&j, &call->body, false);
-	jout_open(&j, NULL, '{');
-	jout_bool(&j, "changed", true);
-	jout_text(&j, "state", vm_state_text(status.state));
-	jout_uint(&j, "duration_us",
-		  (clock_mono_ns() - call->began_ns) / NS_PER_US);
-	jout_text(&j, "text", text);
-	jout_close(&j, '}');
-	buf_put(&call->body, "\n", 1);
-	call_answer(call, 200, "application/json");
+	control_answer_done(call, true, status.state, "", text);
 }
 
 /* The machine, or NULL with the call answered. */

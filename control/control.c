@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "control/agent.h"
 #include "control/journal.h"
+#include "control/json_out.h"
 #include "control/limits.h"
 #include "control/ports.h"
 #include "control/record.h"
@@ -107,6 +108,26 @@ void control_note_refused(struct control *c, const struct peer *peer,
 		note_text(c, "refused", &actor, reason, text);
 	else
 		c->refused_hidden++;
+}
+
+void control_answer_done(struct call *call, bool changed, enum vm_state state,
+			 const char *rung, const char *text)
+{
+	struct json_out j;
+
+	json_out_init(&j, &call->body, false);
+	jout_open(&j, NULL, '{');
+	jout_bool(&j, "changed", changed);
+	jout_text(&j, "state", vm_state_text(state));
+	jout_uint(&j, "duration_us",
+		  (clock_mono_ns() - call->began_ns) / NS_PER_US);
+	if (*rung)
+		jout_text(&j, "rung", rung);
+	if (*text)
+		jout_text(&j, "text", text);
+	jout_close(&j, '}');
+	buf_put(&call->body, "\n", 1);
+	call_answer(call, 200, "application/json");
 }
 
 void control_answer_wrong_state(struct call *call, enum vm_command command,

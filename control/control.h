@@ -102,6 +102,9 @@ void control_note_call(struct call *call, const char *kind, enum vm_state state,
 void control_note_refused(struct control *c, const struct peer *peer,
 			  const char *reason, const char *text);
 
+/* Answers what changes something; rung and text may be "". */
+void control_answer_done(struct call *call, bool changed, enum vm_state state,
+			 const char *rung, const char *text);
 /* Answers a command that the state forbids, naming what would help. */
 void control_answer_wrong_state(struct call *call, enum vm_command command,
 				enum vm_state state, const char *help);
