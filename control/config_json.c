@@ -62,12 +62,10 @@ static int read_number(const struct item *it)
 	int r;
 
 	if (it->row->type != CONFIG_NUMBER && json_is_string(it->value)) {
-		r = config_parse_bytes(json_string_value(it->value), &value,
-				       it->e);
-		if (r) {
-			err_prefix(it->e, "%s", it->who);
-			return -EINVAL;
-		}
+		r = config_parse_number(it->who, json_string_value(it->value),
+					true, &value, it->e);
+		if (r)
+			return r;
 		return config_value_number(it->c, it->row, it->who, value,
 					   it->e);
 	}

@@ -12,7 +12,6 @@
 #include "control/config_record.h"
 #include "control/config_table.h"
 #include "control/config_value.h"
-#include "control/text.h"
 
 int config_absolute_path(const char *who, const char *path, char *out,
 			 size_t size, struct err *e)
@@ -47,18 +46,11 @@ static int set_number(struct vm_config *c, const struct config_row *row,
 		      const char *who, const char *text, struct err *e)
 {
 	uint64_t value;
-	int r;
+	int r = config_parse_number(who, text, row->type != CONFIG_NUMBER,
+				    &value, e);
 
-	if (row->type != CONFIG_NUMBER) {
-		r = config_parse_bytes(text, &value, e);
-		if (r) {
-			err_prefix(e, "%s", who);
-			return -EINVAL;
-		}
-	} else if (!text_to_number(text, UINT64_MAX, &value)) {
-		return err_set(e, -EINVAL, "%s: '%.32s' is no number", who,
-			       text);
-	}
+	if (r)
+		return r;
 	return config_value_number(c, row, who, value, e);
 }
 

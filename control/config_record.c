@@ -60,15 +60,11 @@ static int set_word(char *to, const struct config_field *f, const char *who,
 static int set_text(char *to, const struct config_field *f, const char *who,
 		    const char *text, struct err *e)
 {
-	size_t len = strlen(text);
+	int r = config_text_check(who, text, f->max, e);
 
-	if (len > f->max)
-		return err_set(e, -EINVAL, "%s: %zu bytes, the limit is %llu",
-			       who, len, (unsigned long long)f->max);
-	if (!text_is_utf8(text, len) || text_has_control(text))
-		return err_set(e, -EINVAL, "%s: is not printable", who);
-	text_copy(to, f->max + 1, text);
-	return 0;
+	if (!r)
+		text_copy(to, f->max + 1, text);
+	return r;
 }
 
 static int set_path(char **to, const char *who, const char *text, struct err *e)
@@ -146,30 +142,6 @@ static int set_mac(char *to, const char *who, const char *text, struct err *e)
 	return 0;
 }
 
-static int parse_number(const struct config_field *f, const char *who,
-			const char *text, uint64_t *value, struct err *e)
-{
-	if (f->type == FIELD_BYTES) {
-		if (!config_parse_bytes(text, value, e))
-			return 0;
-		err_prefix(e, "%s", who);
-		return -EINVAL;
-	}
-	if (text_to_number(text, UINT64_MAX, value))
-		return 0;
-	return err_set(e, -EINVAL, "%s: '%.32s' is no number", who, text);
-}
-
-static int parse_bool(bool *to, const char *who, const char *text,
-		      struct err *e)
-{
-	if (!strcmp(text, "on") || !strcmp(text, "off")) {
-		*to = text[1] == 'n';
-		return 0;
-	}
-	return err_set(e, -EINVAL, "%s: '%.32s' is not on or off", who, text);
-}
-
 static int set_from_text(void *record, const struct config_field *f,
 			 const char *who, const char *text, struct err *e)
 {
@@ -187,11 +159,12 @@ static int set_from_text(void *record, const struct config_field *f,
 	case FIELD_ENUM:
 		return set_enum(to, f, who, text, e);
 	case FIELD_BOOL:
-		return parse_bool(to, who, text, e);
+		return config_parse_switch(who, text, to, e);
 	case FIELD_MAC:
 		return set_mac(to, who, text, e);
 	default:
-		r = parse_number(f, who, text, &value, e);
+		r = config_parse_number(who, text, f->type == FIELD_BYTES,
+					&value, e);
 		return r ? r : set_number(to, f, who, value, e);
 	}
 }

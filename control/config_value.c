@@ -59,7 +59,7 @@ static int check_uuid(const char *who, const char *text, struct err *e)
 }
 
 /* Text that ends in a file, on a command line or in JSON: printable. */
-static int check_text(const char *who, const char *text, size_t max,
+int config_text_check(const char *who, const char *text, size_t max,
 		      struct err *e)
 {
 	size_t len = strlen(text);
@@ -80,7 +80,7 @@ int config_path_check(const char *who, const char *path, struct err *e)
 		return err_set(e, -EINVAL, "%s: the path is empty", who);
 	if (*path != '/')
 		return err_set(e, -EINVAL, "%s: the path is not absolute", who);
-	return check_text(who, path, PATH_MAX - 1, e);
+	return config_text_check(who, path, PATH_MAX - 1, e);
 }
 
 static int replace(char **to, const char *who, const char *text, struct err *e)
@@ -143,23 +143,41 @@ int config_value_text(struct vm_config *c, const struct config_row *row,
 	case CONFIG_REGEX:
 		if (row->min && !*text)
 			return err_set(e, -EINVAL, "%s: is empty", who);
-		r = check_text(who, text, row->max, e);
+		r = config_text_check(who, text, row->max, e);
 		return r ? r : replace(to, who, text, e);
 	default:
 		return err_set(e, -EINVAL, "%s: takes no text", who);
 	}
 }
 
+int config_parse_switch(const char *who, const char *text, bool *on,
+			struct err *e)
+{
+	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+		return err_set(e, -EINVAL, "%s: '%.32s' is not on or off", who,
+			       text);
+	*on = strcmp(text, "on") == 0;
+	return 0;
+}
+
+int config_parse_number(const char *who, const char *text, bool has_suffix,
+			uint64_t *value, struct err *e)
+{
+	if (has_suffix) {
+		if (!config_parse_bytes(text, value, e))
+			return 0;
+		err_prefix(e, "%s", who);
+		return -EINVAL;
+	}
+	if (text_to_number(text, UINT64_MAX, value))
+		return 0;
+	return err_set(e, -EINVAL, "%s: '%.32s' is no number", who, text);
+}
+
 int config_value_bool(struct vm_config *c, const struct config_row *row,
 		      const char *who, const char *text, struct err *e)
 {
-	bool on = strcmp(text, "on") == 0;
-
-	if (!on && strcmp(text, "off") != 0)
-		return err_set(e, -EINVAL, "%s: '%.32s' is not on or off", who,
-			       text);
-	memcpy(member(c, row), &on, sizeof(on));
-	return 0;
+	return config_parse_switch(who, text, member(c, row), e);
 }
 
 int config_value_number(struct vm_config *c, const struct config_row *row,
@@ -252,7 +270,7 @@ int config_add_label(struct vm_config *c, const char *who, const char *key,
 	int r = check_label_key(who, key, e);
 
 	if (!r)
-		r = check_text(who, value, VM_LABEL_MAX, e);
+		r = config_text_check(who, value, VM_LABEL_MAX, e);
 	if (r)
 		return r;
 	for (i = 0; i < c->labels; i++)

@@ -20,6 +20,15 @@ int config_value_number(struct vm_config *c, const struct config_row *row,
 int config_value_bool(struct vm_config *c, const struct config_row *row,
 		      const char *who, const char *text, struct err *e);
 
+/* "on" or "off". */
+int config_parse_switch(const char *who, const char *text, bool *on,
+			struct err *e);
+/* A plain number, or with has_suffix one such as 128M. */
+int config_parse_number(const char *who, const char *text, bool has_suffix,
+			uint64_t *value, struct err *e);
+/* Text that ends in a file or a log: UTF-8, no control characters. */
+int config_text_check(const char *who, const char *text, size_t max,
+		      struct err *e);
 /* A path that may stand in a configuration: absolute, printable, short. */
 int config_path_check(const char *who, const char *path, struct err *e);
 /* path, or working directory/path when it is relative. */
