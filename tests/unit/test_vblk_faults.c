@@ -463,7 +463,7 @@ START_TEST(no_fault_makes_a_false_acknowledgement)
 				      EAGAIN, EDQUOT, FAULT_SHORT };
 	unsigned int op, i, times, n, k;
 
-	for (op = 0; op < FAULT_OPS; op++)
+	for (op = 0; op < FAULT_CALLS; op++)
 		for (i = 0; i < 6; i++)
 			for (times = 0; times < 2; times++) {
 				bool transient = errors[i] == EINTR ||

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "devices/vblk.h"
 #include "tests/unit/suite.h"
