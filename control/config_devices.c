@@ -9,14 +9,6 @@
 
 /* --- disks ----------------------------------------------------------- */
 
-static const char *const disk_formats[] = { [DISK_FORMAT_UNKNOWN] = "",
-					    [DISK_RAW] = "raw",
-					    [DISK_QCOW2] = "qcow2",
-					    NULL };
-static const char *const disk_caches[] = { [DISK_WRITEBACK] = "writeback",
-					   [DISK_WRITETHROUGH] = "writethrough",
-					   [DISK_DIRECT] = "none",
-					   NULL };
 static const char *const disk_errors[] = { [VBLK_PAUSE] = "pause",
 					   [VBLK_REPORT] = "report",
 					   [VBLK_STOP] = "stop",
@@ -32,13 +24,13 @@ static const struct config_field disk_fields[] = {
 	  "image file or block device" },
 	{ "id", FIELD_WORD, AT(id), 1, DEVICE_ID_MAX, NULL, "disk0, disk1...",
 	  "name of the disk in events and commands" },
-	{ "format", FIELD_ENUM, AT(format), 0, 0, disk_formats,
+	{ "format", FIELD_ENUM, AT(format), 0, 0, disk_format_names,
 	  "raw; refused for what looks like another format", "raw or qcow2" },
 	{ "ro", FIELD_BOOL, AT(read_only), 0, 0, NULL, "off",
 	  "the guest may only read" },
 	{ "serial", FIELD_TEXT, AT(serial), 0, VBLK_SERIAL_MAX, NULL, "the id",
 	  "serial number that the guest sees" },
-	{ "cache", FIELD_ENUM, AT(cache), 0, 0, disk_caches, "writeback",
+	{ "cache", FIELD_ENUM, AT(cache), 0, 0, disk_cache_names, "writeback",
 	  "writeback, writethrough (every write is durable) or none "
 	  "(O_DIRECT)" },
 	{ "bps", FIELD_BYTES, AT(bps), 0, INT64_MAX, NULL, "0: no limit",

@@ -26,51 +26,54 @@
 
 /* --- names ----------------------------------------------------------- */
 
-static const char *const format_names[] = {
+const char *const disk_format_names[] = {
+	[DISK_FORMAT_UNKNOWN] = "",
 	[DISK_RAW] = "raw",
 	[DISK_QCOW2] = "qcow2",
+	NULL,
 };
-static const char *const cache_names[] = {
+const char *const disk_cache_names[] = {
 	[DISK_WRITEBACK] = "writeback",
 	[DISK_WRITETHROUGH] = "writethrough",
 	[DISK_DIRECT] = "none",
+	NULL,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *name_of(const char *const *names, size_t count, size_t i)
 {
-	return i < count && names[i] ? names[i] : "unknown";
+	return i < count - 1 && *names[i] ? names[i] : "unknown";
 }
 
-static int find_name(const char *const *names, size_t count, const char *text)
+static int find_name(const char *const *names, const char *text)
 {
-	size_t i;
+	int i;
 
-	for (i = 0; i < count; i++)
-		if (names[i] && !strcmp(names[i], text))
-			return (int)i;
+	for (i = 0; names[i]; i++)
+		if (*text && !strcmp(names[i], text))
+			return i;
 	return -1;
 }
 
 const char *disk_format_text(enum disk_format format)
 {
-	return name_of(format_names, COUNT(format_names), format);
+	return name_of(disk_format_names, COUNT(disk_format_names), format);
 }
 
 int disk_format_parse(const char *text)
 {
-	return find_name(format_names, COUNT(format_names), text);
+	return find_name(disk_format_names, text);
 }
 
 const char *disk_cache_text(enum disk_cache cache)
 {
-	return name_of(cache_names, COUNT(cache_names), cache);
+	return name_of(disk_cache_names, COUNT(disk_cache_names), cache);
 }
 
 int disk_cache_parse(const char *text)
 {
-	return find_name(cache_names, COUNT(cache_names), text);
+	return find_name(disk_cache_names, text);
 }
 
 /* --- which format ---------------------------------------------------- */

@@ -116,6 +116,10 @@ bool disk_is_poisoned(const struct disk *d);
  */
 void disk_verified(struct disk *d);
 
+/* By their numbers, up to NULL; "" for what has no name. Constant. */
+extern const char *const disk_format_names[];
+extern const char *const disk_cache_names[];
+
 /* "raw", "qcow2"; "writeback"... -1 when there is no such name. */
 const char *disk_format_text(enum disk_format format);
 int disk_format_parse(const char *text);
