@@ -302,6 +302,8 @@ static void answer_all(struct vblk *b)
 		return;
 	now = clock_mono_ns();
 	vblk_list_init(&b->host.finished);
+	/* First: who hears of the failed flush may resume at once. */
+	atomic_store(&b->counters.is_poisoned, disk_is_poisoned(b->cfg.disk));
 	lock_take(&v->lock);
 	for (; r; r = next) {
 		next = r->next;
@@ -311,7 +313,6 @@ static void answer_all(struct vblk *b)
 		if (virtq_is_started(&v->queue[q]))
 			virtio_tell(v, q);
 	lock_release(&v->lock);
-	atomic_store(&b->counters.is_poisoned, disk_is_poisoned(b->cfg.disk));
 }
 
 /* --- the thread ------------------------------------------------------ */
