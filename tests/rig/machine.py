@@ -9,6 +9,7 @@ A saved state is two files: the RAM, mapped shared while it is made and
 privately by everyone who resumes from it, and the devices. So a resume
 copies nothing, and several can run from the same state at once.
 """
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -32,6 +33,8 @@ JOB_DISK_BYTES = 1 << 30  # sparse: the limit of a job's archive
 OUT_DISK_BYTES = 1 << 30  # sparse: the limit of what a job leaves in out/
 FILES_DISK_BYTES = 2 << 30  # sparse: a job's large files, as a file system
 HELLO = b"rig: up\n"
+ANSWER_S = 60  # of QEMU's monitor
+STOPPED_S = 90  # a beat comes every 5 s of L1's clock
 PR_SET_PDEATHSIG = 1
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -39,6 +42,10 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 class RigError(Exception):
     """The rig itself failed, not the job in it."""
+
+
+class Stopped(RigError):
+    """L1 itself runs no more: neither the job nor amber had a say in it."""
 
 
 class Shape:
@@ -68,7 +75,10 @@ class Shape:
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
             "-device", "virtio-serial-pci",
             "-chardev", "stdio,id=job,signal=off",
-            "-device", "virtserialport,chardev=job,name=rig"]
+            "-device", "virtserialport,chardev=job,name=rig",
+            "-chardev", "file,id=beat,path="
+            + os.path.join(directory, "beat"),
+            "-device", "virtserialport,chardev=beat,name=beat"]
         for name in ("job", "out", "files"):
             command += [
                 "-drive", "if=none,id=%s,format=raw,cache=unsafe,file=%s"
@@ -162,6 +172,7 @@ class Machine:
                 ours.close()
                 self.close()
                 raise RigError("%s: %s" % (command[0], error))
+        ours.settimeout(ANSWER_S)
         self._monitor = ours.makefile("rw")
         ours.close()
 
@@ -182,7 +193,8 @@ class Machine:
             process.stdin.close()
             process.stdout.close()
         if self._monitor:
-            self._monitor.close()
+            with contextlib.suppress(OSError):  # what it was not sent
+                self._monitor.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def give_job(self, archive):
@@ -221,11 +233,12 @@ class Machine:
         """Yield what comes from L1, until it has ended.
 
         silence: seconds without output or console text, limit: seconds
-        altogether; TimeoutError when one of them is over.
+        altogether; TimeoutError when one of them is over. Stopped: L1's own
+        clock, which runs from its hello on, has not ticked for STOPPED_S.
         """
         stream = self._process.stdout
-        start = last = time.monotonic()
-        seen = -1
+        start = last = beat = time.monotonic()
+        seen = beats = 0
         with selectors.DefaultSelector() as selector:
             selector.register(stream, selectors.EVENT_READ)
             while True:
@@ -237,19 +250,25 @@ class Machine:
                         return
                     last = now
                     yield data
-                console = self._console_bytes()
+                console = self._bytes("console.log")
                 if console != seen:
                     seen, last = console, now
+                ticks = self._bytes("beat")
+                if ticks != beats:
+                    beats, beat = ticks, now
+                if beats and now - beat > STOPPED_S:
+                    raise Stopped("L1 has stopped: its clock has not ticked "
+                                  "for %d s" % STOPPED_S)
                 if now - start > limit:
                     raise TimeoutError("not done after %d s" % limit)
                 if now - last > silence:
                     raise TimeoutError("no progress for %d s" % silence)
 
-    def _console_bytes(self):
+    def _bytes(self, name):
         try:
-            return os.stat(self.path("console.log")).st_size
+            return os.stat(self.path(name)).st_size
         except FileNotFoundError:
-            return -1
+            return 0
 
     def wait_for_hello(self, silence):
         """Read until L1 asks for its job."""
@@ -278,7 +297,22 @@ class Machine:
                 continue
             lines = [l for l in lines if "doesn't support requested" not in l]
             texts += ["%s: %s" % (name, line) for line in lines[-12:]]
-        return "\n".join(texts)
+        return "\n".join(texts + self._where_it_is())
+
+    def _where_it_is(self):
+        """What L1's CPUs do now, seen twice: at rest, busy, or stuck."""
+        texts = []
+        for _ in range(0 if self._process.poll() is not None else 2):
+            try:
+                said = self._ask("human-monitor-command",
+                                 **{"command-line": "info registers -a"})
+            except (RigError, OSError, ValueError) as error:
+                return texts + ["registers: %s" % error]
+            texts += ["registers: " + line.strip()
+                      for line in said.splitlines()
+                      if line.startswith(("CPU#", "RIP", "RAX", "CR0"))]
+            time.sleep(0.1)
+        return texts
 
     def _set_up_monitor(self):
         self._ask("qmp_capabilities")

@@ -27,6 +27,7 @@ import rig
 
 SKIPPED = 77
 SILENCE_S, LIMIT_S = 300, 1200  # of one job
+TRIES = 3
 LOADED_AT_RUN_TIME = ["libcurl.so.4"]  # by amber, with dlopen
 DISK_GUEST = ["vmlinuz", "initrd-disk.img", "root.raw"]
 JOBS = {  # name: (script, what it needs, options of the rig's machine)
@@ -149,7 +150,9 @@ def missing(build):
     return None
 
 
-def run_job(name, build, show):
+def run_job(name, build, show, tries=TRIES):
+    """One job, from the start again when the rig itself has stopped: then it
+    has said nothing about amber."""
     script, needs, options = JOBS[name]
     report = Report(show)
     trouble = None
@@ -163,6 +166,12 @@ def run_job(name, build, show):
                 loads=LOADED_AT_RUN_TIME,
                 files=[os.path.join(parts.ROOT, "build/guests/linux", leaf)
                        for leaf in needs if leaf in LARGE])
+    except machine.Stopped as error:
+        trouble = str(error)
+        if tries > 1:
+            show("rig job %s: again, for %s" % (
+                name, trouble.replace("\n", "\n  | ")))
+            return run_job(name, build, show, tries - 1)
     except (TimeoutError, machine.RigError, OSError,
             parts.debian.PartsError) as error:
         trouble = str(error)

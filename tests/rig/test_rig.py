@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 import machine
 import parts
@@ -185,6 +186,28 @@ class Live(unittest.TestCase):
     def test_talkative_job_is_ended_too(self):
         with self.assertRaisesRegex(TimeoutError, "not done after 4 s"):
             self.run_job("while echo x; do sleep 0.2; done\n", limit=4)
+
+    def test_l1_that_stands_still_is_told_from_a_job_that_does(self):
+        with unittest.mock.patch.object(machine, "STOPPED_S", 7):
+            with self.assertRaisesRegex(machine.Stopped, "RIP=") as caught:
+                self.run_job("kill -STOP $(ps -o pid,ppid | awk -v me=$$ "
+                             "'$2 == 1 && $1 != me { print $1 }')\n"
+                             "while echo x; do sleep 0.2; done\n", limit=60)
+        self.assertNotIsInstance(caught.exception, TimeoutError)
+
+    def test_job_is_tried_again_when_l1_has_stopped(self):
+        said, tried = [], []
+
+        def stops_once(*_, write, **__):
+            tried.append(1)
+            write(b"plan a\n")
+            if len(tried) == 1:
+                raise machine.Stopped("L1 has stopped")
+            write(b"promise a ok 1\n")
+        with unittest.mock.patch.object(rig, "run", stops_once):
+            report = run_rig_tests.run_job("linux", "build", said.append)
+        self.assertEqual(report.count("ok"), 1)
+        self.assertIn("rig job linux: again, for L1 has stopped", said)
 
     def test_panic_of_l1_is_a_failure_of_the_rig(self):
         with self.assertRaisesRegex(machine.RigError, "without a job's"):
