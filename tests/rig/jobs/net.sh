@@ -53,7 +53,9 @@ make_payload() {
 
 # same_copy: what the guest has sent back is what it got.
 same_copy() {
-	wait_until cmp /tmp/www/file /tmp/copy
+	wait_until cmp -s /tmp/www/file /tmp/copy && return
+	cmp /tmp/www/file /tmp/copy
+	return 1
 }
 
 # there_and_back HOST NET WORDS: a file is fetched from HOST and sent back.
