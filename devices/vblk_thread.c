@@ -397,15 +397,31 @@ static void run_round(struct vblk *b)
 	answer_all(b);
 }
 
+/* Nobody knows what became of the requests in flight: nothing can go on. */
+static void report_dead(struct vblk *b, int error)
+{
+	struct virtio *v = &b->virtio;
+	struct err e = ERR_NONE;
+
+	err_sys(&e, error, "the queue of its file operations failed");
+	lock_take(&v->lock);
+	device_event(&v->cfg.events, DEVICE_IO_STOP, v->cfg.id, e.text);
+	lock_release(&v->lock);
+}
+
 void *vblk_main(void *arg)
 {
 	struct vblk *b = arg;
+	int r;
 
 	pthread_setname_np(pthread_self(), "disk");
 	sched_be_prompt();
 	for (;;) {
-		if (ioq_run(b->host.ioq, round_timeout(b)) < 0)
+		r = ioq_run(b->host.ioq, round_timeout(b));
+		if (r < 0) {
+			report_dead(b, r);
 			break;
+		}
 		retry_held(b);
 		run_round(b);
 		if (atomic_load(&b->host.is_stopping) && !b->host.oldest &&

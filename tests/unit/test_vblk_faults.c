@@ -3,6 +3,7 @@
  * The block device when the host fails, pauses, resets: nothing that was
  * acknowledged is missing, nothing is done twice, nothing hangs.
  */
+#include "devices/vblk_private.h"
 #include "tests/unit/vblk_rig.h"
 
 #define IN    0
@@ -103,6 +104,33 @@ START_TEST(by_policy_the_guest_is_told)
 	ck_assert_uint_eq(blk_do(&b, IN, 0, 512), 0);
 	ck_assert_int_eq(b.rig.event, DEVICE_IO_FAILED);
 	blk_close(&b);
+}
+END_TEST
+
+/* What the thread waits with turns into something that can't be waited for. */
+START_TEST(a_queue_that_fails_stops_the_vm_and_says_so)
+{
+	static const enum ioq_engine engines[] = { IOQ_SYNC, IOQ_URING };
+	int wake, directory = open("/", O_RDONLY | O_DIRECTORY);
+	uint64_t one = 1;
+	size_t i;
+
+	ck_assert_int_ge(directory, 0);
+	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+		if (engines[i] == IOQ_URING && ioq_available(NULL))
+			continue;
+		blk_open(&b, &(struct blk_options){ .engine = engines[i] });
+		ck_assert_uint_eq(blk_do(&b, IN, 0, 512), 0);
+		wake = dup(b.blk->host.wake_fd);
+		ck_assert_int_ge(dup2(directory, b.blk->host.wake_fd), 0);
+		ck_assert_int_eq(write(wake, &one, sizeof(one)), sizeof(one));
+		BLK_UNTIL(atomic_load(&b.rig.events));
+		ck_assert_int_eq(b.rig.event, DEVICE_IO_STOP);
+		ck_assert_ptr_nonnull(strstr(b.rig.text, "queue"));
+		close(wake);
+		blk_close(&b);
+	}
+	close(directory);
 }
 END_TEST
 
@@ -509,6 +537,7 @@ int main(void)
 		a_full_disk_pauses_and_the_very_request_is_tried_again,
 		while_a_request_is_held_nothing_is_begun,
 		by_policy_the_guest_is_told,
+		a_queue_that_fails_stops_the_vm_and_says_so,
 		a_guest_that_is_told_makes_one_event_a_second,
 		interruptions_and_short_transfers_are_nobody_s_business,
 		a_failed_flush_is_never_cured_by_the_next_one,
