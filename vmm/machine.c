@@ -202,7 +202,7 @@ int machine_build(struct machine **out, const struct machine_config *config,
 	if (!m)
 		return err_sys(e, -ENOMEM, "machine");
 	m->cfg = *config;
-	m->kvm.fd = m->vm_fd = m->ram.fd = -1;
+	m->kvm.fd = m->vm_fd = -1;
 	lock_init(&m->lock);
 	buf_init(&m->crash, CRASH_TEXT_BYTES);
 	buf_init(&m->cmdline, CMDLINE_BYTES);

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM over a memfd. Built and destroyed by one thread while no vCPU
- * runs. INV-1: no page is touched here.
+ * Guest RAM as anonymous memory. Built and destroyed by one thread while no
+ * vCPU runs. INV-1: no page is touched here.
  */
 #include "vmm/ram.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "devices/platform.h"
+
+#define HUGE_PAGE   (2ULL << 20)
+#define SMALL_BYTES (2ULL << 20) /* at the start, of small pages */
+#define PAGE	    4096ULL
+#define LOOK_PAGES  16384ULL /* of one mincore() */
 
 static int lay_out(struct ram *ram)
 {
@@ -26,47 +29,54 @@ static int lay_out(struct ram *ram)
 	return r;
 }
 
+/*
+ * Address space whose huge pages are huge pages of the guest, too: newer
+ * kernels align large mappings by themselves.
+ */
+static void *map_aligned(uint64_t bytes)
+{
+	uint64_t all = bytes + HUGE_PAGE;
+	uint8_t *base, *host;
+
+	base = mmap(NULL, all, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return NULL;
+	host = base + (-(uintptr_t)base & (HUGE_PAGE - 1));
+	if (host > base)
+		munmap(base, (size_t)(host - base));
+	munmap(host + bytes, all - bytes - (uint64_t)(host - base));
+	return host;
+}
+
 int ram_create(struct ram *ram, uint64_t bytes, struct err *e)
 {
-	void *host;
 	int r;
 
-	*ram = (struct ram){ .fd = -1, .bytes = bytes };
-	ram->fd = memfd_create("amber-ram", MFD_CLOEXEC);
-	if (ram->fd < 0)
-		return err_sys(e, -errno, "guest memory: memfd_create");
-	if (ftruncate(ram->fd, (off_t)bytes) < 0) {
-		r = err_sys(e, -errno, "guest memory: %llu MiB",
-			    (unsigned long long)(bytes >> 20));
-		goto fail;
-	}
-	host = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
-	if (host == MAP_FAILED) {
-		r = err_sys(e, -errno, "guest memory: mapping %llu MiB",
-			    (unsigned long long)(bytes >> 20));
-		goto fail;
-	}
-	ram->host = host;
-	/* Advice only: a host without huge shared pages refuses it. */
-	madvise(host, bytes, MADV_HUGEPAGE);
-	madvise(host, bytes, MADV_DONTDUMP);
+	*ram = (struct ram){ .bytes = bytes };
+	ram->host = map_aligned(bytes);
+	if (!ram->host)
+		return err_sys(e, -errno, "guest memory: mapping %llu MiB",
+			       (unsigned long long)(bytes >> 20));
+	/* Advice only: a host without huge pages refuses it. */
+	if (bytes > SMALL_BYTES)
+		madvise(ram->host + SMALL_BYTES, bytes - SMALL_BYTES,
+			MADV_HUGEPAGE);
+	madvise(ram->host, bytes, MADV_DONTDUMP);
+	madvise(ram->host, bytes, MADV_DONTFORK);
 	r = lay_out(ram);
-	if (!r)
-		return 0;
-	err_sys(e, r, "guest memory: layout");
-fail:
-	ram_destroy(ram);
-	return r;
+	if (r) {
+		ram_destroy(ram);
+		return err_sys(e, r, "guest memory: layout");
+	}
+	return 0;
 }
 
 void ram_destroy(struct ram *ram)
 {
 	if (ram->host)
 		munmap(ram->host, ram->bytes);
-	if (ram->fd >= 0)
-		close(ram->fd);
-	*ram = (struct ram){ .fd = -1 };
+	*ram = (struct ram){ 0 };
 }
 
 int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e)
@@ -95,17 +105,23 @@ void ram_discard(const struct ram *ram, void *host, uint64_t bytes)
 {
 	uint64_t at = (uint64_t)((uint8_t *)host - ram->host);
 
-	/* On shared memory DONTNEED would only drop this mapping's pages. A
-	 * failure costs memory, nothing else. */
+	/* A failure costs memory, nothing else. */
 	if (at <= ram->bytes && bytes <= ram->bytes - at)
-		madvise(host, bytes, MADV_REMOVE);
+		madvise(host, bytes, MADV_DONTNEED);
 }
 
 uint64_t ram_resident_bytes(const struct ram *ram)
 {
-	struct stat st;
+	unsigned char is_there[LOOK_PAGES];
+	uint64_t pages = ram->host ? ram->bytes / PAGE : 0;
+	uint64_t at, n, i, found = 0;
 
-	if (ram->fd < 0 || fstat(ram->fd, &st) < 0)
-		return 0;
-	return (uint64_t)st.st_blocks * 512;
+	for (at = 0; at < pages; at += n) {
+		n = pages - at < LOOK_PAGES ? pages - at : LOOK_PAGES;
+		if (mincore(ram->host + at * PAGE, n * PAGE, is_there))
+			return 0;
+		for (i = 0; i < n; i++)
+			found += is_there[i] & 1;
+	}
+	return found * PAGE;
 }

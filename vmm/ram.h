@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM: one memfd, one mapping, laid out below and above the 32-bit
- * hole (devices/platform.h). Offsets in the memfd are RAM offsets: the part
- * above the hole follows the part below it without a gap. Pages come into
- * being when the guest touches them (docs/decisions/0001).
+ * Guest RAM: one private mapping, laid out below and above the 32-bit hole
+ * (devices/platform.h). The part above the hole follows the part below it
+ * without a gap. Pages come into being when the guest touches them: small
+ * ones in the first 16 MiB, where tiny kernels live, huge ones above where
+ * the host has them (docs/decisions/0001).
  */
 #ifndef AMBER_VMM_RAM_H
 #define AMBER_VMM_RAM_H
@@ -14,15 +15,14 @@
 #include "devices/gmem.h"
 
 struct ram {
-	int fd;		/* the memfd, owned; -1: none */
-	uint8_t *host;	/* the mapping, owned; NULL: none */
-	uint64_t bytes; /* of both */
+	uint8_t *host; /* the mapping, owned; NULL: none */
+	uint64_t bytes;
 	struct gmem mem;
 };
 
 /*
- * Maps bytes (a multiple of 4096) of RAM that reads as zeroes. Errors:
- * -ENOMEM and what else memfd_create, ftruncate and mmap give.
+ * Maps bytes (a multiple of 4096) of RAM that reads as zeroes. A child of
+ * fork() does not get it. Errors: -ENOMEM and what else mmap gives.
  */
 int ram_create(struct ram *ram, uint64_t bytes, struct err *e);
 void ram_destroy(struct ram *ram);

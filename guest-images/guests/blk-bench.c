@@ -11,8 +11,9 @@
  */
 #include "guest-images/runtime/blk.h"
 
-#define DEPTH_MAX 256
-#define SECOND_NS 1000000000u
+#define DEPTH_MAX  256
+#define SECOND_NS  1000000000u
+#define DATA_ALIGN 0x200000u /* where a host may have huge pages */
 
 static struct {
 	uint64_t depth, bytes, seconds, count, places, place, random, seed;
@@ -106,7 +107,7 @@ static uint64_t run(void *dev)
 {
 	blk_start(&disk, dev, VIRTQ_MAX);
 	plan_places();
-	data = virtio_alloc(job.depth * job.bytes, 0x1000);
+	data = virtio_alloc(job.depth * job.bytes, DATA_ALIGN);
 	for (uint64_t i = 0; i < job.depth * job.bytes / 8; i++)
 		((uint64_t *)data)[i] = virtio_mix(i + 1);
 	measure();
