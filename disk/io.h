@@ -35,9 +35,10 @@ struct io {
 	enum io_op op;
 	int fd; /* borrowed */
 	uint64_t offset, bytes;
-	const struct iovec *iov; /* IO_READ, IO_WRITE: together bytes long */
+	const struct iovec *iov; /* IO_READ, IO_WRITE: the memory */
 	unsigned int iovs;
-	bool durable; /* IO_WRITE: on stable storage when it is done */
+	uint64_t skip; /* of that memory; what follows is at least bytes long */
+	bool durable;  /* IO_WRITE: on stable storage when it is done */
 	bool direct; /* fd is O_DIRECT: never tried inline, as it would block */
 
 	/*

@@ -29,6 +29,8 @@
 /* Written at once where a file system can't zero a range. */
 #define ZERO_BYTES (1U << 16)
 
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
 static uint8_t zeroes[ZERO_BYTES] __attribute__((aligned(4096)));
 
 /* --- lists ----------------------------------------------------------- */
@@ -70,7 +72,7 @@ static bool is_transfer(const struct io *io)
 /* The place in the io's memory where it goes on; *skip bytes are done. */
 static unsigned int position(const struct io *io, size_t *skip)
 {
-	uint64_t left = io->moved;
+	uint64_t left = io->skip + io->moved;
 	unsigned int i = 0;
 
 	while (i + 1 < io->iovs && left >= io->iov[i].iov_len)
@@ -79,28 +81,42 @@ static unsigned int position(const struct io *io, size_t *skip)
 	return i;
 }
 
+/* How many pieces of memory from number i on lie in the transfer whole. */
+static unsigned int whole_pieces(const struct io *io, unsigned int i)
+{
+	uint64_t left = io->bytes - io->moved;
+	unsigned int n = 0;
+
+	while (i + n < io->iovs && n < IOV_MAX &&
+	       io->iov[i + n].iov_len <= left) {
+		left -= io->iov[i + n].iov_len;
+		n++;
+	}
+	return n;
+}
+
 /*
- * A step that begins inside a piece of memory ends with it: so that no
- * vector has to be copied, and kept, for the rest of a short transfer.
+ * A step that begins or ends inside a piece of memory is of that piece alone:
+ * so that no vector has to be copied, and kept, for the rest of a transfer.
  */
 static void transfer_step(struct io *io, struct ioq_step *step)
 {
+	uint64_t left = io->bytes - io->moved;
 	unsigned int i, n;
 	size_t skip;
 
 	i = position(io, &skip);
-	n = io->iovs - i;
 	step->kind = io->op == IO_READ ? STEP_READ : STEP_WRITE;
 	step->flags = io->op == IO_WRITE && io->durable ? RWF_DSYNC : 0;
-	if (!skip && n > 1 && io->iov[i].iov_len < STEP_BYTES) {
+	n = skip ? 0 : whole_pieces(io, i);
+	if (n > 1 && io->iov[i].iov_len < STEP_BYTES) {
 		step->iov = io->iov + i;
-		step->iovs = n < IOV_MAX ? n : IOV_MAX;
+		step->iovs = n;
 		return;
 	}
 	step->one.iov_base = (char *)io->iov[i].iov_base + skip;
-	step->one.iov_len = io->iov[i].iov_len - skip;
-	if (step->one.iov_len > STEP_BYTES)
-		step->one.iov_len = STEP_BYTES;
+	step->one.iov_len =
+		MIN(io->iov[i].iov_len - skip, MIN(left, (uint64_t)STEP_BYTES));
 	step->iov = &step->one;
 	step->iovs = 1;
 }
@@ -142,12 +158,14 @@ void ioq_next_step(struct io *io, struct ioq_step *step)
 /* A read met the end of the file. */
 static void zero_rest(struct io *io)
 {
-	size_t skip;
+	uint64_t left = io->bytes - io->moved;
+	size_t skip, n;
 	unsigned int i = position(io, &skip);
 
-	for (; i < io->iovs; i++, skip = 0)
-		memset((char *)io->iov[i].iov_base + skip, 0,
-		       io->iov[i].iov_len - skip);
+	for (; left; i++, skip = 0, left -= n) {
+		n = MIN(io->iov[i].iov_len - skip, left);
+		memset((char *)io->iov[i].iov_base + skip, 0, n);
+	}
 	io->moved = io->bytes;
 }
 
@@ -203,7 +221,7 @@ void ioq_fired(struct ioq *q, unsigned int i, uint64_t count)
 
 static int check(const struct io *io)
 {
-	uint64_t total = 0;
+	uint64_t missing = io->bytes;
 	unsigned int i;
 
 	if (io->op >= IO_OP_COUNT)
@@ -212,12 +230,14 @@ static int check(const struct io *io)
 		return 0;
 	if (io->offset > INT64_MAX || io->bytes > INT64_MAX - io->offset)
 		return -EINVAL;
-	for (i = 0; is_transfer(io) && i < io->iovs; i++) {
-		if (io->iov[i].iov_len > io->bytes - total)
-			return -EINVAL;
-		total += io->iov[i].iov_len;
-	}
-	return is_transfer(io) && total != io->bytes ? -EINVAL : 0;
+	if (!is_transfer(io))
+		return 0;
+	if (io->skip > INT64_MAX - io->bytes)
+		return -EINVAL;
+	missing += io->skip;
+	for (i = 0; i < io->iovs && missing; i++)
+		missing -= MIN(io->iov[i].iov_len, missing);
+	return missing ? -EINVAL : 0;
 }
 
 void ioq_conclude(struct ioq *q, struct io *io, int error)

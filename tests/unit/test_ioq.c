@@ -215,6 +215,33 @@ START_BOTH(memory_in_many_pieces_is_one_transfer)
 	teardown();
 }
 
+/* Only a part of the memory, which begins and ends inside pieces. */
+START_BOTH(a_part_of_scattered_memory_is_transferred)
+{
+	enum { PIECE = 100, PIECES = 20 };
+	static uint8_t out[PIECE * PIECES], in[PIECE * PIECES];
+	struct iovec iov[PIECES];
+	struct op op;
+	unsigned int i;
+
+	setup(engine);
+	fill(out, sizeof(out), 3);
+	memset(in, 0xee, sizeof(in));
+	ck_assert_int_eq(finish(transfer(&op, IO_WRITE, 0, out, 1200)), 0);
+	for (i = 0; i < PIECES; i++)
+		iov[i] = (struct iovec){ in + i * PIECE, PIECE };
+	transfer(&op, IO_READ, 30, in, 1234);
+	op.io.iov = iov;
+	op.io.iovs = PIECES;
+	op.io.skip = 250;
+	ck_assert_int_eq(finish(&op), 0);
+	ck_assert_mem_eq(in + 250, out + 30, 1170);
+	ck_assert(is_zero(in + 250 + 1170, 64)); /* the file has ended */
+	ck_assert_uint_eq(in[249], 0xee);
+	ck_assert_uint_eq(in[250 + 1234], 0xee);
+	teardown();
+}
+
 static void check_zeroed(enum io_op kind)
 {
 	static uint8_t out[64 * BLOCK], in[64 * BLOCK];
@@ -285,7 +312,7 @@ START_BOTH(a_faulty_operation_is_refused_from_the_next_round)
 	setup(engine);
 	transfer(&op, IO_READ, 0, memory, 512)->io.bytes = 1024;
 	ck_assert_int_eq(finish(&op), -EINVAL);
-	transfer(&op, IO_WRITE, 0, memory, 512)->io.bytes = 100;
+	transfer(&op, IO_WRITE, 0, memory, 512)->io.skip = 1;
 	ck_assert_int_eq(finish(&op), -EINVAL);
 	ck_assert_int_eq(finish(transfer(&op, IO_READ, INT64_MAX, memory, 512)),
 			 -EINVAL);
@@ -542,6 +569,7 @@ int main(void)
 		a_durable_write_and_a_sync_succeed,
 		a_read_beyond_the_end_gives_zeroes,
 		memory_in_many_pieces_is_one_transfer,
+		a_part_of_scattered_memory_is_transferred,
 		punched_and_zeroed_ranges_read_as_zeroes,
 		zeroes_are_written_where_a_range_cannot_be_zeroed,
 		more_than_the_depth_waits_inside,
