@@ -42,9 +42,9 @@ CLI_LIB := $(OUT)/libamber-cli.a
 MHD_A := $(firstword $(wildcard /usr/lib/*/libmicrohttpd.a /usr/lib/libmicrohttpd.a))
 NO_TLS = $(shell nm -u $(MHD_A) 2>/dev/null | sed -n \
 	's/^ *U \(gnutls_[a-z0-9_]*\)$$/-Wl,--defsym=\1=amber_no_tls/p' | sort -u)
-LIBS_STATIC = -static -Wl,-u,amber_no_tls -lmicrohttpd $(NO_TLS) -ljansson -lz -l:liburing.a -pthread
-LIBS_TEST = -lcheck -lsubunit -lmicrohttpd -ljansson -lz -l:liburing.a -lm -lrt -pthread -ldl
-LIBS_CLI = -ljansson -lz -l:liburing.a -pthread -ldl
+LIBS_STATIC = -static -Wl,-u,amber_no_tls -lmicrohttpd $(NO_TLS) -ljansson -lz -lzstd -l:liburing.a -pthread
+LIBS_TEST = -lcheck -lsubunit -lmicrohttpd -ljansson -lz -lzstd -l:liburing.a -lm -lrt -pthread -ldl
+LIBS_CLI = -ljansson -lz -lzstd -l:liburing.a -pthread -ldl
 
 .PHONY: all
 all: $(OUT)/amber-vmm $(OUT)/amber guests
@@ -110,7 +110,7 @@ unit: $(UNIT)
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 TSAN := -fsanitize=thread
-LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -l:liburing.a -pthread
+LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -lzstd -l:liburing.a -pthread
 
 .PHONY: asan-build tsan-build fuzz-build
 asan-build: guests
@@ -161,7 +161,7 @@ $(OUT)/bench/ioq: tests/bench/ioq.c $(LIB)
 # The block device, driven without a guest; its rig is the unit tests'.
 $(OUT)/bench/inject: tests/bench/inject.c tests/unit/virtio_rig.h $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< $(LIB) -lz -l:liburing.a
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) -lz -lzstd -l:liburing.a
 
 $(OUT)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
@@ -177,7 +177,7 @@ bench: $(OUT)/amber-vmm $(OUT)/amber guests $(OUT)/bench/bare \
 
 # --- what a fresh Debian 12 machine needs -----------------------------------
 DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
-	libjansson-dev zlib1g-dev libcurl4-openssl-dev python3 busybox-static \
+	libjansson-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev python3 busybox-static \
 	kmod zstd lz4 xz-utils clang libclang-rt-14-dev clang-format cppcheck \
 	shellcheck check libsubunit-dev acpica-tools qemu-system-x86 curl \
 	liburing-dev passt e2fsprogs fio socat qemu-utils iproute2
@@ -200,6 +200,8 @@ check-long: check
 	python3 -B tests/model/test_lifecycle.py --steps 200000
 	OUT=build/asan python3 -B tests/model/test_lifecycle.py --steps 50000
 	python3 -B tests/rig/test_disk_guest.py
+	CRASH_STATES=1000000 $(OUT)/unit/test_qcow2_crash
+	TWIN_STEPS=20000 TWIN_SEED=1000 $(OUT)/unit/test_qcow2_twin
 	FUZZ_SECONDS=600 tests/check.sh fuzz
 
 lint:

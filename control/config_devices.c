@@ -25,7 +25,9 @@ static const struct config_field disk_fields[] = {
 	{ "id", FIELD_WORD, AT(id), 1, DEVICE_ID_MAX, NULL, "disk0, disk1...",
 	  "name of the disk in events and commands" },
 	{ "format", FIELD_ENUM, AT(format), 0, 0, disk_format_names,
-	  "raw; refused for what looks like another format", "raw or qcow2" },
+	  "qcow2 for NAME.qcow2, else raw; refused for what looks like another "
+	  "format",
+	  "raw or qcow2" },
 	{ "ro", FIELD_BOOL, AT(read_only), 0, 0, NULL, "off",
 	  "the guest may only read" },
 	{ "serial", FIELD_TEXT, AT(serial), 0, VBLK_SERIAL_MAX, NULL, "the id",
@@ -41,6 +43,9 @@ static const struct config_field disk_fields[] = {
 	  "when the host fails: pause the VM, report to the guest, stop" },
 	{ "queues", FIELD_NUMBER, AT(queues), 1, VBLK_QUEUES_MAX, NULL, "1",
 	  "request queues" },
+	{ "allow_backing", FIELD_PATH, AT(allow_backing), 0, 0, NULL,
+	  "the image's own directory",
+	  "directory that backing files of a qcow2 image may be in" },
 	{ "aio", FIELD_ENUM, AT(engine), 0, 0, disk_engines, "auto",
 	  "auto, io_uring or sync" },
 };

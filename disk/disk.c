@@ -98,14 +98,13 @@ static int read_head(const struct disk *d, uint8_t *head, struct err *e)
 
 	if (posix_memalign(&page, 4096, 4096))
 		return err_sys(e, -ENOMEM, "%s", d->path);
+	memset(page, 0, HEAD_BYTES);
 	n = pread(d->fd, page, 4096, 0);
-	if (n >= HEAD_BYTES)
-		memcpy(head, page, HEAD_BYTES);
-	else
-		err_sys(e, n < 0 ? -errno : -EIO, "%s: cannot be read",
-			d->path);
+	if (n < 0)
+		err_sys(e, -errno, "%s: cannot be read", d->path);
+	memcpy(head, page, HEAD_BYTES);
 	free(page);
-	return n >= HEAD_BYTES ? 0 : -EIO;
+	return n < 0 ? -EIO : 0;
 }
 
 static const char *recognise(const uint8_t *head)
@@ -119,15 +118,28 @@ static const char *recognise(const uint8_t *head)
 	return NULL;
 }
 
+/* A name is what a person says, other than what is in the file. */
+static bool is_named_qcow2(const char *path)
+{
+	static const char end[] = ".qcow2";
+	size_t n = strlen(path);
+
+	return n >= sizeof(end) && !strcmp(path + n - (sizeof(end) - 1), end);
+}
+
 static int decide_format(struct disk *d, enum disk_format format, struct err *e)
 {
 	uint8_t head[HEAD_BYTES];
 	const char *name;
 	int r;
 
-	if (format == DISK_QCOW2)
-		return err_set(e, -ENOTSUP, "%s: format qcow2 is not there yet",
-			       d->path);
+	if (format == DISK_FORMAT_UNKNOWN && is_named_qcow2(d->path))
+		format = DISK_QCOW2;
+	if (format == DISK_QCOW2) {
+		d->ops = &qcow2_ops;
+		d->info.format = DISK_QCOW2;
+		return 0;
+	}
 	d->ops = &raw_ops;
 	d->info.format = DISK_RAW;
 	if (format == DISK_RAW)
@@ -217,10 +229,6 @@ static int find_size(struct disk *d, struct err *e)
 		bytes = (uint64_t)st.st_size;
 	if (!bytes)
 		return err_set(e, -EINVAL, "%s is empty", d->path);
-	if (bytes % DISK_SECTOR_BYTES)
-		return err_set(e, -EINVAL,
-			       "%s: size %" PRIu64 " is not a multiple of %u",
-			       d->path, bytes, DISK_SECTOR_BYTES);
 	d->info.bytes = bytes;
 	return 0;
 }
@@ -250,6 +258,8 @@ int disk_open(struct disk **out, const struct disk_config *config,
 	d->fd = -1;
 	d->info.cache = config->cache;
 	d->info.read_only = config->read_only;
+	d->files = config->files ? config->files : &file_ops_real;
+	d->allow_backing = config->allow_backing;
 	disk_changed(d); /* by whoever had it before */
 	d->path = strdup(config->path);
 	r = d->path ? open_all(d, config, e)

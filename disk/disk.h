@@ -27,11 +27,16 @@ enum disk_cache {
 
 struct disk_config {
 	const char *path;
-	/* DISK_FORMAT_UNKNOWN: raw, unless the file looks like another
-	 * format: then the open is refused and the text says what to add. */
+	/* DISK_FORMAT_UNKNOWN: qcow2 when the path ends in ".qcow2", else raw,
+	 * unless the file looks like another format: then the open is refused
+	 * and the text says what to add. */
 	enum disk_format format;
 	enum disk_cache cache;
 	bool read_only;
+	/* Directories that backing files may be in, up to NULL; NULL: that of
+	 * the image that names one. Borrowed for the call. */
+	const char *const *allow_backing;
+	const struct file_ops *files; /* for metadata; NULL: file_ops_real */
 };
 
 /* What a device tells the guest about it. Fixed while it is open. */
@@ -52,6 +57,22 @@ enum disk_op {
 	DISK_FLUSH,   /* makes durable what was done before it was submitted */
 	DISK_DISCARD, /* a hint: done, too, where nothing can be given back */
 	DISK_ZERO
+};
+
+struct disk_request;
+
+/* A format's: the part of a request that is on its way. */
+struct disk_part {
+	uint64_t bytes;	      /* of the request */
+	uint64_t guest;	      /* first cluster that is written anew, in bytes */
+	uint64_t host;	      /* and where it goes */
+	uint64_t count;	      /* such clusters; 0: none */
+	uint32_t unit, units; /* that hold data when it is done */
+	bool reuses;	      /* the cluster was there, without data */
+	bool is_zeroes;	      /* zeroes are written */
+	uint64_t age;	      /* disk/qcow2.h */
+	struct disk_request *older, *newer; /* under way */
+	struct disk_request *next_alloc;
 };
 
 /*
@@ -75,6 +96,7 @@ struct disk_request {
 	void *bounce;	      /* owned */
 	struct iovec bounced; /* the piece that is on its way */
 	uint64_t moved;	      /* pieces before it */
+	struct disk_part part;
 };
 
 struct disk;

@@ -11,8 +11,9 @@
 
 struct disk_ops {
 	/*
-	 * fd is open, of the right kind and locked; sets the rest of info.
-	 * What it leaves behind on an error close() takes away.
+	 * fd is open, of the right kind and locked; info.bytes is the file's
+	 * size. Sets the rest of info. What it leaves behind on an error
+	 * close() takes away.
 	 */
 	int (*open)(struct disk *d, struct err *e);
 	void (*close)(struct disk *d);
@@ -22,6 +23,8 @@ struct disk_ops {
 
 struct disk {
 	const struct disk_ops *ops;
+	const struct file_ops *files;	  /* borrowed; for metadata */
+	const char *const *allow_backing; /* borrowed, while it is opened */
 	struct disk_info info;
 	char *path; /* owned */
 	int fd;	    /* owned; the top layer */
@@ -48,7 +51,15 @@ struct disk {
 	uint64_t changes, synced, syncing_changes;
 };
 
-extern const struct disk_ops raw_ops;
+extern const struct disk_ops raw_ops, qcow2_ops;
+
+/*
+ * What direct I/O needs of memory and offsets, into memory_align,
+ * offset_align and info.logical_bytes; without it 1, 1 and a sector.
+ */
+int disk_find_units(struct disk *d, struct err *e);
+/* The memory of r fits direct I/O, if that is what d does. */
+bool disk_is_aligned(const struct disk *d, const struct disk_request *r);
 
 /* Ends r now: only from inside ioq_run(). */
 void disk_finish(struct disk_request *r, int error);

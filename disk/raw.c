@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "disk/format.h"
+#include "disk/iov.h"
 
 #define LOGICAL_BYTES_MAX 4096
 /* A guest chooses the size of requests, not of what is allocated for one. */
@@ -53,12 +54,13 @@ static int find_alignment(struct disk *d, struct err *e)
 	return 0;
 }
 
-static int set_units(struct disk *d, struct err *e)
+int disk_find_units(struct disk *d, struct err *e)
 {
 	struct disk_info *info = &d->info;
-	unsigned int physical = 4096;
 	int r;
 
+	d->memory_align = 1;
+	d->offset_align = 1;
 	info->logical_bytes = DISK_SECTOR_BYTES;
 	if (info->cache == DISK_DIRECT) {
 		r = find_alignment(d, e);
@@ -74,6 +76,17 @@ static int set_units(struct disk *d, struct err *e)
 			       d->path,
 			       MAX(info->logical_bytes, d->memory_align),
 			       LOGICAL_BYTES_MAX);
+	return 0;
+}
+
+static int set_units(struct disk *d, struct err *e)
+{
+	struct disk_info *info = &d->info;
+	unsigned int physical = 4096;
+	int r = disk_find_units(d, e);
+
+	if (r)
+		return r;
 	if (info->bytes % info->logical_bytes)
 		return err_set(e, -EINVAL,
 			       "%s: size %" PRIu64 " is not a multiple of %u, "
@@ -127,13 +140,21 @@ static void probe_discard(struct disk *d)
 		info->discard_bytes = (uint32_t)st.st_blksize;
 }
 
+static int check_size(const struct disk *d, struct err *e)
+{
+	if (d->info.bytes % DISK_SECTOR_BYTES)
+		return err_set(e, -EINVAL,
+			       "%s: size %" PRIu64 " is not a multiple of %u",
+			       d->path, d->info.bytes, DISK_SECTOR_BYTES);
+	return 0;
+}
+
 static int raw_open(struct disk *d, struct err *e)
 {
-	int r;
+	int r = check_size(d, e);
 
-	d->memory_align = 1;
-	d->offset_align = 1;
-	r = set_units(d, e);
+	if (!r)
+		r = set_units(d, e);
 	if (!r)
 		probe_discard(d);
 	return r;
@@ -141,7 +162,7 @@ static int raw_open(struct disk *d, struct err *e)
 
 /* --- the bounce buffer ----------------------------------------------- */
 
-static bool is_aligned(const struct disk *d, const struct disk_request *r)
+bool disk_is_aligned(const struct disk *d, const struct disk_request *r)
 {
 	unsigned int i;
 
@@ -154,31 +175,6 @@ static bool is_aligned(const struct disk *d, const struct disk_request *r)
 	return true;
 }
 
-/* Copies the piece that is on its way between the buffer and iov. */
-static void copy_piece(struct disk_request *r, bool to_iov)
-{
-	uint64_t skip = r->moved;
-	size_t left = r->bounced.iov_len, n;
-	char *at = r->bounce, *memory;
-	unsigned int i;
-
-	for (i = 0; i < r->iovs && left; i++) {
-		if (skip >= r->iov[i].iov_len) {
-			skip -= r->iov[i].iov_len;
-			continue;
-		}
-		memory = (char *)r->iov[i].iov_base + skip;
-		n = MIN(left, r->iov[i].iov_len - (size_t)skip);
-		skip = 0;
-		if (to_iov)
-			memcpy(memory, at, n);
-		else
-			memcpy(at, memory, n);
-		at += n;
-		left -= n;
-	}
-}
-
 static void start_piece(struct disk_request *r)
 {
 	uint64_t left = r->bytes - r->moved;
@@ -186,7 +182,8 @@ static void start_piece(struct disk_request *r)
 	r->bounced.iov_base = r->bounce;
 	r->bounced.iov_len = MIN(left, BOUNCE_BYTES);
 	if (r->op == DISK_WRITE)
-		copy_piece(r, false);
+		iov_get(r->iov, r->iovs, r->moved, r->bounce,
+			r->bounced.iov_len);
 	r->io.offset = r->offset + r->moved;
 	r->io.bytes = r->bounced.iov_len;
 	ioq_submit(r->disk->q, &r->io);
@@ -197,7 +194,8 @@ static bool continue_bounced(struct disk_request *r, int error)
 {
 	if (!error) {
 		if (r->op == DISK_READ)
-			copy_piece(r, true);
+			iov_put(r->iov, r->iovs, r->moved, r->bounce,
+				r->bounced.iov_len);
 		r->moved += r->bounced.iov_len;
 		if (r->moved < r->bytes) {
 			start_piece(r);
@@ -256,7 +254,7 @@ static void transfer(struct disk *d, struct disk_request *r)
 
 	io->op = r->op == DISK_READ ? IO_READ : IO_WRITE;
 	io->done = transferred;
-	if (is_aligned(d, r)) {
+	if (disk_is_aligned(d, r)) {
 		io->iov = r->iov;
 		io->iovs = r->iovs;
 		ioq_submit(d->q, io);
@@ -289,6 +287,7 @@ static void raw_submit(struct disk *d, struct disk_request *r)
 	r->io.bytes = r->bytes;
 	r->io.iov = NULL;
 	r->io.iovs = 0;
+	r->io.skip = 0;
 	r->io.durable = false;
 	r->io.direct = d->info.cache == DISK_DIRECT;
 	switch (r->op) {

@@ -63,10 +63,11 @@ struct vm_label {
 struct vm_disk {
 	char id[DEVICE_ID_MAX + 1]; /* "disk0": by its place when not given */
 	char *path;
-	uint32_t format;   /* enum disk_format */
-	uint32_t cache;	   /* enum disk_cache */
-	uint32_t on_error; /* enum vblk_on_error */
-	uint32_t engine;   /* enum ioq_engine */
+	char *allow_backing; /* a directory; NULL: the image's */
+	uint32_t format;     /* enum disk_format */
+	uint32_t cache;	     /* enum disk_cache */
+	uint32_t on_error;   /* enum vblk_on_error */
+	uint32_t engine;     /* enum ioq_engine */
 	bool read_only;
 	char serial[VBLK_SERIAL_MAX + 1];
 	uint32_t queues;

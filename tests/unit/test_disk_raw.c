@@ -96,7 +96,7 @@ START_TEST(an_open_disk_says_what_it_is)
 	struct disk *d;
 
 	rig_create(&rig, MIB);
-	contains(refused(rig.path, DISK_QCOW2, -ENOTSUP), "not there yet");
+	contains(refused(rig.path, DISK_QCOW2, -EINVAL), "not a qcow2 image");
 	ck_assert_int_eq(disk_open(&d, &config, NULL), 0);
 	info = disk_get_info(d);
 	ck_assert_uint_eq(info->bytes, MIB);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk as a stack of layers: the top one, and what is behind it, down to
+ * one that has no backing file. Only the top is ever written. Where a place
+ * is found, through however many layers, is remembered. One thread.
+ */
+#ifndef AMBER_DISK_CHAIN_H
+#define AMBER_DISK_CHAIN_H
+
+#include "disk/disk.h"
+#include "disk/qcow2.h"
+
+#define CHAIN_MAX 128 /* layers */
+
+struct layer {
+	enum disk_format format;
+	char *path;	/* owned */
+	int fd;		/* page cache I/O; owned but for the top's */
+	uint64_t bytes; /* of the disk that it shows */
+	dev_t device;
+	ino_t inode;
+	struct qcow2 q; /* DISK_QCOW2 */
+};
+
+struct chain {
+	const struct file_ops *files;
+	const char *const *allowed; /* borrowed */
+	struct layer *layer;	    /* owned; [0] is the top */
+	unsigned int depth;
+	struct {		/* the compressed cluster unpacked last */
+		uint8_t *bytes; /* owned */
+		uint64_t host;
+		unsigned int layer;
+		bool is_valid;
+	} unpacked;
+};
+
+struct chain_extent {
+	enum qcow2_kind kind; /* ZEROES, DATA or PACKED */
+	unsigned int layer;
+	uint64_t bytes;
+	uint64_t host;	       /* DATA: of the place; PACKED: of the data */
+	uint64_t guest;	       /* PACKED: where its cluster begins */
+	uint32_t packed_bytes; /* PACKED */
+};
+
+/*
+ * Opens the qcow2 image in fd and all behind it. allowed: directories that
+ * backing files may be in, up to NULL; NULL: the directory of the image that
+ * names them. Everything but regular files there is refused: -EACCES. Other
+ * errors: -ELOOP, -EINVAL (no format named), those of qcow2_open().
+ */
+int chain_open(struct chain *c, int fd, const char *path, bool read_only,
+	       const char *const *allowed, const struct file_ops *files,
+	       struct err *e);
+void chain_fini(struct chain *c);
+
+/* What layer `from` and those behind it show at guest. */
+int chain_map(struct chain *c, unsigned int from, uint64_t guest,
+	      uint64_t bytes, struct chain_extent *out);
+/* Copies what they show; blocks. */
+int chain_read(struct chain *c, unsigned int from, void *out, uint64_t bytes,
+	       uint64_t guest);
+/* The cluster of a PACKED extent, unpacked; until the next call. */
+int chain_unpack(struct chain *c, const struct chain_extent *x,
+		 const uint8_t **out);
+
+/* Unpacks n bytes into exactly out_bytes. -EIO: damaged. (disk/unpack.c) */
+int unpack_cluster(uint32_t type, const uint8_t *in, size_t n, uint8_t *out,
+		   size_t out_bytes);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole transfers that block. Any thread that owns the file. */
+#include "disk/file_io.h"
+
+#include <errno.h>
+#include <linux/falloc.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define TRIES_MAX 1000 /* without progress */
+
+/* One step; 0: nothing more comes. */
+static ssize_t step(const struct file_ops *ops, bool writes, int fd,
+		    struct iovec *iov, uint64_t offset)
+{
+	unsigned int tries;
+	ssize_t n;
+
+	for (tries = 0; tries < TRIES_MAX; tries++) {
+		n = writes ? ops->pwritev(ops->ctx, fd, iov, 1, (off_t)offset,
+					  0)
+			   : ops->preadv(ops->ctx, fd, iov, 1, (off_t)offset,
+					 0);
+		if (n >= 0)
+			return n;
+		if (errno != EINTR && errno != EAGAIN)
+			return -errno;
+	}
+	return -EIO;
+}
+
+int file_read_at(const struct file_ops *ops, int fd, void *bytes, size_t n,
+		 uint64_t offset)
+{
+	struct iovec iov = { bytes, n };
+	ssize_t moved;
+
+	while (iov.iov_len) {
+		moved = step(ops, false, fd, &iov, offset);
+		if (moved < 0)
+			return (int)moved;
+		if (!moved) {
+			memset(iov.iov_base, 0, iov.iov_len);
+			return 0;
+		}
+		iov.iov_base = (char *)iov.iov_base + moved;
+		iov.iov_len -= (size_t)moved;
+		offset += (uint64_t)moved;
+	}
+	return 0;
+}
+
+int file_write_at(const struct file_ops *ops, int fd, const void *bytes,
+		  size_t n, uint64_t offset)
+{
+	struct iovec iov = { (char *)(uintptr_t)bytes, n };
+	ssize_t moved;
+
+	while (iov.iov_len) {
+		moved = step(ops, true, fd, &iov, offset);
+		if (moved <= 0)
+			return moved ? (int)moved : -EIO;
+		iov.iov_base = (char *)iov.iov_base + moved;
+		iov.iov_len -= (size_t)moved;
+		offset += (uint64_t)moved;
+	}
+	return 0;
+}
+
+int file_sync(const struct file_ops *ops, int fd)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < TRIES_MAX; tries++) {
+		if (!ops->fdatasync(ops->ctx, fd))
+			return 0;
+		if (errno != EINTR)
+			return -errno;
+	}
+	return -EIO;
+}
+
+int file_punch(const struct file_ops *ops, int fd, uint64_t offset,
+	       uint64_t bytes)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < TRIES_MAX; tries++) {
+		if (!ops->fallocate(ops->ctx, fd,
+				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				    (off_t)offset, (off_t)bytes))
+			return 0;
+		if (errno != EINTR)
+			return -errno;
+	}
+	return -EIO;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole transfers through the table of file operations, for metadata and
+ * tools: they block. The thread that owns the file.
+ */
+#ifndef AMBER_DISK_FILE_IO_H
+#define AMBER_DISK_FILE_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "disk/ioq.h"
+
+/* All n bytes, or a negative errno; beyond the end of the file are zeroes. */
+int file_read_at(const struct file_ops *ops, int fd, void *bytes, size_t n,
+		 uint64_t offset);
+/* All n bytes, or a negative errno. */
+int file_write_at(const struct file_ops *ops, int fd, const void *bytes,
+		  size_t n, uint64_t offset);
+int file_sync(const struct file_ops *ops, int fd);
+/* Gives the range back to the file system; -EOPNOTSUPP where it can't. */
+int file_punch(const struct file_ops *ops, int fd, uint64_t offset,
+	       uint64_t bytes);
+
+#endif

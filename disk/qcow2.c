@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A qcow2 image from open to close, and the order in which its metadata
+ * reaches the disk. The image's thread. Invariants: disk/qcow2.h.
+ */
+#include "disk/qcow2.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "disk/file_io.h"
+
+#define BLOCK_CACHE_BYTES (4U << 20)
+/* Beyond this size of a file its clusters are not told from tables by the
+ * bitmap, which would be too large. */
+#define META_BITMAP_MAX (32U << 20)
+
+/* --- what is wrong --------------------------------------------------- */
+
+int qcow2_wrong(struct qcow2 *q, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	if (q->why.code)
+		return -EIO;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return err_set(&q->why, -EIO, "%s is damaged: %s", q->path, text);
+}
+
+int qcow2_mark_corrupt(struct qcow2 *q)
+{
+	uint8_t field[8];
+	int r;
+
+	if (!q->why.code || q->is_corrupt)
+		return 0;
+	q->is_corrupt = true;
+	if (q->h.version < 3 || q->read_only)
+		return 0;
+	q->h.incompatible |= QCOW2_INCOMPAT_CORRUPT;
+	put_be64(field, q->h.incompatible);
+	r = file_write_at(q->files, q->fd, field, sizeof(field),
+			  QCOW2_AT_INCOMPATIBLE);
+	return r ? r : file_sync(q->files, q->fd);
+}
+
+/* --- which clusters are metadata ------------------------------------- */
+
+bool qcow2_is_meta(const struct qcow2 *q, uint64_t host, uint64_t bytes)
+{
+	uint64_t c = host >> q->cluster_bits;
+	uint64_t last = (host + bytes - 1) >> q->cluster_bits;
+
+	for (; c <= last && c < q->meta_clusters; c++)
+		if (q->is_meta[c / 8] >> (c % 8) & 1)
+			return true;
+	return false;
+}
+
+static int grow_bitmap(struct qcow2 *q, uint64_t cluster)
+{
+	uint64_t clusters = (cluster + 1 + cluster / 2 + 4096) & ~UINT64_C(7);
+	uint8_t *more;
+
+	if (clusters / 8 > META_BITMAP_MAX)
+		clusters = (uint64_t)META_BITMAP_MAX * 8;
+	if (cluster >= clusters)
+		return 0;
+	more = realloc(q->is_meta, clusters / 8);
+	if (!more)
+		return -ENOMEM;
+	memset(more + q->meta_clusters / 8, 0,
+	       (clusters - q->meta_clusters) / 8);
+	q->is_meta = more;
+	q->meta_clusters = clusters;
+	return 0;
+}
+
+int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta)
+{
+	uint64_t c = host >> q->cluster_bits;
+	int r = c >= q->meta_clusters ? grow_bitmap(q, c) : 0;
+
+	if (r || c >= q->meta_clusters)
+		return r;
+	if (is_meta)
+		q->is_meta[c / 8] |= (uint8_t)(1U << c % 8);
+	else
+		q->is_meta[c / 8] &= (uint8_t) ~(1U << c % 8);
+	return 0;
+}
+
+/* What lies in a table's place already makes the image a damaged one. */
+static int claim(struct qcow2 *q, uint64_t host, uint64_t bytes,
+		 const char *what)
+{
+	uint64_t at;
+	int r = 0;
+
+	if (bytes && qcow2_is_meta(q, host, bytes))
+		qcow2_wrong(q, "the %s at %#" PRIx64 " overlaps another table",
+			    what, host);
+	for (at = host; at < host + bytes && !r; at += q->cluster_bytes)
+		r = qcow2_set_meta(q, at, true);
+	return r;
+}
+
+static bool is_place(const struct qcow2 *q, uint64_t offset)
+{
+	return offset && !(offset % q->cluster_bytes) && offset < q->end;
+}
+
+/* Entries that can't be right are left out: who uses them gets an error. */
+static int claim_pointed(struct qcow2 *q, const uint64_t *entry, uint64_t n,
+			 uint64_t mask, const char *what)
+{
+	uint64_t i;
+	int r = 0;
+
+	for (i = 0; i < n && !r; i++)
+		if (is_place(q, entry[i] & mask))
+			r = claim(q, entry[i] & mask, q->cluster_bytes, what);
+	return r;
+}
+
+static int claim_all(struct qcow2 *q)
+{
+	const struct qcow2_header *h = &q->h;
+	int r = grow_bitmap(q, q->end >> q->cluster_bits);
+
+	if (!r)
+		r = claim(q, 0, 1, "header");
+	if (!r)
+		r = claim(q, h->l1_offset, (uint64_t)h->l1_entries * 8,
+			  "L1 table");
+	if (!r)
+		r = claim(q, h->rt_offset,
+			  (uint64_t)h->rt_clusters << h->cluster_bits,
+			  "refcount table");
+	if (!r)
+		r = claim_pointed(q, q->rt, q->rt_entries, ~QCOW2_RT_RESERVED,
+				  "refcount block");
+	if (!r)
+		r = claim_pointed(q, q->l1, h->l1_entries, QCOW2_OFFSET,
+				  "L2 table");
+	return r;
+}
+
+/* --- opening --------------------------------------------------------- */
+
+static void set_geometry(struct qcow2 *q)
+{
+	const struct qcow2_header *h = &q->h;
+
+	q->cluster_bits = h->cluster_bits;
+	q->cluster_bytes = 1U << h->cluster_bits;
+	q->subclusters = qcow2_is_extended(h) ? QCOW2_SUBCLUSTERS : 1;
+	q->entry_bytes = q->subclusters > 1 ? 16 : 8;
+	q->l2_bits = h->cluster_bits - (q->subclusters > 1 ? 4 : 3);
+	q->unit_bits = h->cluster_bits - (q->subclusters > 1 ? 5 : 0);
+	q->block_bits = h->cluster_bits + 3 - h->refcount_order;
+	q->rt_entries = (uint64_t)h->rt_clusters * (q->cluster_bytes / 8);
+}
+
+static int read_header(struct qcow2 *q, struct err *e)
+{
+	size_t n = 1U << QCOW2_CLUSTER_BITS_MAX;
+	uint8_t *bytes;
+	struct stat st;
+	int r;
+
+	if (fstat(q->fd, &st) < 0)
+		return err_sys(e, -errno, "%s", q->path);
+	if ((uint64_t)st.st_size < n)
+		n = (size_t)st.st_size;
+	bytes = malloc(n ? n : 1);
+	if (!bytes)
+		return err_sys(e, -ENOMEM, "%s", q->path);
+	r = file_read_at(q->files, q->fd, bytes, n, 0);
+	if (r)
+		err_sys(e, r, "%s: reading its header", q->path);
+	else
+		r = qcow2_header_parse(&q->h, bytes, n, (uint64_t)st.st_size,
+				       q->path, e);
+	free(bytes);
+	if (r)
+		return r;
+	set_geometry(q);
+	q->fresh = ((uint64_t)st.st_size + q->cluster_bytes - 1) >>
+		   q->cluster_bits;
+	q->end = q->fresh << q->cluster_bits;
+	return 0;
+}
+
+int qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t n,
+		       uint64_t **out, const char *what, struct err *e)
+{
+	uint64_t *numbers = calloc(n ? n : 1, sizeof(*numbers)), i;
+	int r;
+
+	if (!numbers)
+		return err_sys(e, -ENOMEM, "%s: its %s", q->path, what);
+	r = n ? file_read_at(q->files, q->fd, numbers, n * sizeof(*numbers),
+			     offset)
+	      : 0;
+	if (r) {
+		free(numbers);
+		return err_sys(e, r, "%s: reading its %s", q->path, what);
+	}
+	for (i = 0; i < n; i++)
+		numbers[i] = be64toh(numbers[i]);
+	*out = numbers;
+	return 0;
+}
+
+static int read_tables(struct qcow2 *q, struct err *e)
+{
+	int r = qcow2_read_numbers(q, q->h.l1_offset, q->h.l1_entries, &q->l1,
+				   "L1 table", e);
+
+	if (!r)
+		r = qcow2_read_numbers(q, q->h.rt_offset, q->rt_entries, &q->rt,
+				       "refcount table", e);
+	return r;
+}
+
+/* Features that forbid writing, and bits that say what a writer must. */
+static int may_write(struct qcow2 *q, enum qcow2_mode mode, struct err *e)
+{
+	uint64_t incompatible = q->h.incompatible;
+
+	if (mode != QCOW2_WRITE)
+		return 0;
+	if (incompatible & QCOW2_INCOMPAT_CORRUPT)
+		return err_set(e, -EROFS,
+			       "%s is marked corrupt: open it read-only (ro), "
+			       "or repair it: amber disk check --repair %s",
+			       q->path, q->path);
+	if (incompatible & QCOW2_INCOMPAT_DIRTY)
+		return err_set(e, -EROFS,
+			       "%s was not closed and its refcounts are not "
+			       "right: amber disk check --repair %s",
+			       q->path, q->path);
+	return 0;
+}
+
+/* [autoclear_features] of what is not kept up here. */
+static int clear_autoclear(struct qcow2 *q, struct err *e)
+{
+	uint8_t field[8] = { 0 };
+	int r;
+
+	if (q->read_only || !q->h.autoclear)
+		return 0;
+	r = file_write_at(q->files, q->fd, field, sizeof(field),
+			  QCOW2_AT_AUTOCLEAR);
+	if (!r)
+		r = file_sync(q->files, q->fd);
+	if (r)
+		return err_sys(e, r, "%s: writing its header", q->path);
+	q->h.autoclear = 0;
+	return 0;
+}
+
+static int init_caches(struct qcow2 *q, uint64_t cache_bytes, struct err *e)
+{
+	int r = tables_init(&q->l2s, q->cluster_bytes, cache_bytes);
+
+	if (!r)
+		r = tables_init(&q->blocks, q->cluster_bytes,
+				BLOCK_CACHE_BYTES);
+	if (!r)
+		r = claim_all(q);
+	return r ? err_sys(e, r, "%s: its tables", q->path) : 0;
+}
+
+int qcow2_open(struct qcow2 *q, int fd, const char *path,
+	       const struct file_ops *files, enum qcow2_mode mode,
+	       uint64_t cache_bytes, struct err *e)
+{
+	int r;
+
+	*q = (struct qcow2){ .fd = fd,
+			     .path = path,
+			     .files = files,
+			     .read_only = mode == QCOW2_READ,
+			     .io_age = UINT64_MAX };
+	r = read_header(q, e);
+	if (!r)
+		r = may_write(q, mode, e);
+	if (!r)
+		r = read_tables(q, e);
+	if (!r)
+		r = init_caches(q, cache_bytes, e);
+	if (!r)
+		r = clear_autoclear(q, e);
+	if (r)
+		qcow2_fini(q);
+	return r;
+}
+
+void qcow2_fini(struct qcow2 *q)
+{
+	tables_fini(&q->l2s);
+	tables_fini(&q->blocks);
+	free(q->l1);
+	free(q->rt);
+	free(q->is_meta);
+	free(q->freed.run);
+	free(q->settling.run);
+	q->l1 = q->rt = NULL;
+	q->is_meta = NULL;
+	q->freed = q->settling = (struct run_list){ 0 };
+}
+
+/* --- writing --------------------------------------------------------- */
+
+int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
+		    struct table **out)
+{
+	int r = tables_add(t, offset, out);
+
+	if (r != -EAGAIN)
+		return r;
+	r = qcow2_flush(q);
+	return r ? r : tables_add(t, offset, out);
+}
+
+static int write_table(struct qcow2 *q, struct tables *t, struct table *table)
+{
+	int r = file_write_at(q->files, q->fd, table->bytes + table->dirty,
+			      table->end - table->dirty,
+			      table->offset + table->dirty);
+
+	if (!r)
+		table_is_clean(t, table);
+	return r;
+}
+
+/* Writes the dirty tables that are new, or that are not. */
+static int write_tables(struct qcow2 *q, struct tables *t, bool are_new,
+			int *wrote)
+{
+	struct table *table;
+	int r = 0;
+
+	if (!t->dirty_count)
+		return 0;
+	for (table = t->oldest; table && !r; table = table->newer) {
+		if (!table_is_dirty(table) || table->is_new != are_new)
+			continue;
+		r = write_table(q, t, table);
+		*wrote = 1;
+	}
+	return r;
+}
+
+/* Writes the changed entries of an array that stands in the file. */
+static int write_numbers(struct qcow2 *q, const uint64_t *numbers,
+			 struct dirty_range *range, uint64_t offset, int *wrote)
+{
+	uint8_t bytes[512];
+	uint64_t i, n, at;
+	int r;
+
+	for (at = range->from; at < range->to; at += n) {
+		n = range->to - at < 64 ? range->to - at : 64;
+		for (i = 0; i < n; i++)
+			put_be64(bytes + 8 * i, numbers[at + i]);
+		r = file_write_at(q->files, q->fd, bytes, n * 8,
+				  offset + at * 8);
+		if (r)
+			return r;
+		*wrote = 1;
+	}
+	range->from = range->to = 0;
+	return 0;
+}
+
+int qcow2_write_new_blocks(struct qcow2 *q)
+{
+	int wrote = 0, r = write_tables(q, &q->blocks, true, &wrote);
+
+	return r ? r : wrote;
+}
+
+int qcow2_write_counts(struct qcow2 *q)
+{
+	int wrote = 0;
+	int r = write_numbers(q, q->rt, &q->rt_dirty, q->h.rt_offset, &wrote);
+
+	if (!r)
+		r = write_tables(q, &q->blocks, false, &wrote);
+	if (!r)
+		r = write_tables(q, &q->l2s, true, &wrote);
+	return r ? r : wrote;
+}
+
+static int begin_settling(struct qcow2 *q)
+{
+	size_t all = q->settling.count + q->freed.count;
+	struct cluster_run *run;
+
+	if (!q->freed.count)
+		return 0;
+	run = realloc(q->settling.run, all * sizeof(*run));
+	if (!run)
+		return -ENOMEM;
+	memcpy(run + q->settling.count, q->freed.run,
+	       q->freed.count * sizeof(*run));
+	q->settling.run = run;
+	q->settling.count = q->settling.room = all;
+	q->freed.count = 0;
+	q->age++;
+	return 0;
+}
+
+int qcow2_write_pointers(struct qcow2 *q)
+{
+	int wrote = 0, r = write_tables(q, &q->l2s, false, &wrote);
+
+	if (!r)
+		r = write_numbers(q, q->l1, &q->l1_dirty, q->h.l1_offset,
+				  &wrote);
+	if (!r)
+		r = begin_settling(q);
+	return r ? r : wrote;
+}
+
+static int step(struct qcow2 *q, int (*write)(struct qcow2 *q), bool always)
+{
+	int r = write(q);
+
+	if (r < 0)
+		return r;
+	if (!r && !always)
+		return 0;
+	r = file_sync(q->files, q->fd);
+	if (r)
+		qcow2_distrust(q);
+	return r;
+}
+
+int qcow2_flush(struct qcow2 *q)
+{
+	int r = step(q, qcow2_write_new_blocks, false);
+
+	if (!r)
+		r = step(q, qcow2_write_counts, true);
+	if (!r)
+		r = step(q, qcow2_write_pointers, false);
+	return r ? r : qcow2_settle(q);
+}
+
+void qcow2_distrust(struct qcow2 *q)
+{
+	tables_distrust(&q->l2s);
+	tables_distrust(&q->blocks);
+	q->l1_dirty = (struct dirty_range){ 0, q->h.l1_entries };
+	q->rt_dirty = (struct dirty_range){ 0, q->rt_entries };
+}
+
+bool qcow2_is_dirty(const struct qcow2 *q)
+{
+	return q->l2s.dirty_count || q->blocks.dirty_count ||
+	       q->l1_dirty.from != q->l1_dirty.to ||
+	       q->rt_dirty.from != q->rt_dirty.to || q->freed.count ||
+	       q->settling.count;
+}

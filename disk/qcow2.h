@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One qcow2 image: its tables, and what may be done to them. Knows nothing
+ * of data in flight: mapping is a lookup, I/O is somebody else's. Calls block
+ * for metadata that is not in memory. One thread.
+ *
+ * Changes stay in memory until a flush, whose steps the caller takes in
+ * order with a sync after each that says that it wrote:
+ *
+ *   qcow2_write_new_blocks()   refcount blocks nothing points to yet
+ *   qcow2_write_counts()       refcounts; L2 tables nothing points to yet
+ *   qcow2_write_pointers()     L2 and L1 entries
+ *   qcow2_settle()             what is free now may be used again
+ *
+ * INV-1  A cluster that a pointer on disk names has a refcount on disk.
+ * INV-2  Between the first step and qcow2_write_pointers() no pointer is
+ *        changed (the owner waits with qcow2_link(), _zero(), _discard()).
+ * INV-3  A cluster that was given up is used again when no pointer on disk
+ *        and no I/O under way names it.
+ *
+ * Source: qcow2.rst (QEMU). Private to disk/.
+ */
+#ifndef AMBER_DISK_QCOW2_H
+#define AMBER_DISK_QCOW2_H
+
+#include "disk/qcow2_header.h"
+#include "disk/tables.h"
+
+struct cluster_run {
+	uint64_t first, count; /* clusters of the file */
+	uint64_t age;	       /* of the youngest I/O that may still use them */
+};
+
+struct run_list {
+	struct cluster_run *run; /* owned */
+	size_t count, room;
+};
+
+struct dirty_range {
+	uint64_t from, to; /* entries; equal: none */
+};
+
+struct qcow2 {
+	struct qcow2_header h;
+	const char *path; /* borrowed */
+	int fd;		  /* borrowed; page cache I/O */
+	const struct file_ops *files;
+	bool read_only;
+
+	uint32_t cluster_bits, cluster_bytes;
+	uint32_t entry_bytes; /* of L2: 8, or 16 with subclusters */
+	uint32_t l2_bits;     /* log2 of a table's entries */
+	uint32_t subclusters; /* of a cluster: 1 or 32 */
+	uint32_t unit_bits;   /* log2 of the bytes of a subcluster */
+	uint32_t block_bits;  /* log2 of a refcount block's entries */
+
+	uint64_t *l1, *rt; /* owned; in host order, as on disk else */
+	uint64_t rt_entries;
+	struct dirty_range l1_dirty, rt_dirty;
+	struct tables l2s, blocks;
+
+	uint8_t *is_meta; /* owned bitmap: clusters of header and tables */
+	uint64_t meta_clusters; /* that the bitmap knows */
+	uint64_t end;		/* bytes: no cluster begins behind it */
+	uint64_t fresh;		/* clusters from here on were never written */
+	uint64_t hint;		/* no cluster before it is free */
+	uint64_t age;		/* grows with each flush */
+	uint64_t
+		io_age; /* when the oldest I/O under way began, or UINT64_MAX */
+	struct run_list freed, settling;
+	uint64_t changes; /* of metadata; grows */
+	bool is_corrupt;
+	struct err why; /* the first thing that was found wrong */
+};
+
+enum qcow2_kind {
+	QCOW2_NONE, /* nothing here: the backing file's, or zeroes */
+	QCOW2_ZEROES,
+	QCOW2_DATA,
+	QCOW2_PACKED /* compressed; never more than one cluster */
+};
+
+struct qcow2_extent {
+	enum qcow2_kind kind;
+	uint64_t bytes; /* from the asked place on */
+	/* DATA: of that place in the file. ZEROES: of an allocated cluster
+	 * that is kept for it, or 0. PACKED: of the first byte. */
+	uint64_t host;
+	uint32_t packed_bytes; /* at most */
+	bool is_ours;	       /* nobody else refers to it: write in place */
+};
+
+/*
+ * Opens the image in fd, whose lock the caller has. cache_bytes: of L2
+ * tables. Errors as qcow2_header_parse(), -ENOMEM, -EIO, -EROFS (marked
+ * corrupt, or dirty: text says what to do; not of QCOW2_REPAIR).
+ */
+enum qcow2_mode { QCOW2_READ, QCOW2_WRITE, QCOW2_REPAIR };
+int qcow2_open(struct qcow2 *q, int fd, const char *path,
+	       const struct file_ops *files, enum qcow2_mode mode,
+	       uint64_t cache_bytes, struct err *e);
+/* What was not flushed is lost. Half-built is fine. */
+void qcow2_fini(struct qcow2 *q);
+
+/* What is at guest, for at most bytes, which are inside the disk. */
+int qcow2_map(struct qcow2 *q, uint64_t guest, uint64_t bytes,
+	      struct qcow2_extent *out);
+
+/*
+ * Takes up to want clusters in a row that are free. *is_fresh: they read as
+ * zeroes. -ENOSPC: the format ends here.
+ */
+int qcow2_take(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got,
+	       bool *is_fresh);
+/* They were taken and are not linked. */
+void qcow2_untake(struct qcow2 *q, uint64_t host, uint64_t count);
+/*
+ * The clusters from guest on (aligned) are those at host, of which the units
+ * [unit, unit + units) hold data now: all of each, or, count 1, some. What
+ * was there before is given up.
+ */
+int qcow2_link(struct qcow2 *q, uint64_t guest, uint64_t count, uint64_t host,
+	       uint32_t unit, uint32_t units);
+/*
+ * Whole units read as zeroes. keep: their clusters stay allocated.
+ * *done: how many bytes of them; -EOPNOTSUPP: write zeroes (version 2).
+ */
+int qcow2_zero(struct qcow2 *q, uint64_t guest, uint64_t bytes, bool keep,
+	       bool has_backing, uint64_t *done);
+
+/* The steps of a flush. Each returns 1: has written, 0: nothing to do. */
+int qcow2_write_new_blocks(struct qcow2 *q);
+int qcow2_write_counts(struct qcow2 *q);
+int qcow2_write_pointers(struct qcow2 *q);
+/* The pointers are on disk. */
+int qcow2_settle(struct qcow2 *q);
+/* All of it, with syncs. -EIO: a sync failed, nothing is known. */
+int qcow2_flush(struct qcow2 *q);
+/* A sync failed: all that is in memory must be written again. */
+void qcow2_distrust(struct qcow2 *q);
+bool qcow2_is_dirty(const struct qcow2 *q);
+
+/* Sets the corrupt bit, if something was found wrong and not yet said. */
+int qcow2_mark_corrupt(struct qcow2 *q);
+
+/* --- inside ---------------------------------------------------------- */
+
+/* Remembers the first thing wrong; returns -EIO. */
+int qcow2_wrong(struct qcow2 *q, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+bool qcow2_is_meta(const struct qcow2 *q, uint64_t host, uint64_t bytes);
+int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta);
+/* A table of big-endian numbers as an array, which is the caller's. */
+int qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t n,
+		       uint64_t **out, const char *what, struct err *e);
+/* A place in the cache; flushes when all tables are dirty. */
+int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
+		    struct table **out);
+int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out);
+int qcow2_get_refcount(struct qcow2 *q, uint64_t cluster, uint64_t *out);
+int qcow2_set_refcount(struct qcow2 *q, uint64_t cluster, uint64_t value);
+/* Gives up clusters that a pointer named until now. */
+int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count);
+uint64_t qcow2_read_count(const uint8_t *block, uint64_t i, uint32_t order);
+void qcow2_write_count(uint8_t *block, uint64_t i, uint32_t order, uint64_t n);
+
+static inline void range_add(struct dirty_range *r, uint64_t i)
+{
+	if (r->from == r->to) {
+		r->from = i;
+		r->to = i + 1;
+	} else if (i < r->from) {
+		r->from = i;
+	} else if (i >= r->to) {
+		r->to = i + 1;
+	}
+}
+
+#endif

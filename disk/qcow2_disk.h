@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A qcow2 disk at work: requests in flight over a chain of layers. The queue's
+ * thread. Shared by the files qcow2_disk*.c.
+ *
+ * INV-1  A cluster that is being written anew is nobody else's business: who
+ *        wants to change the same place waits.
+ * INV-2  While a flush has written counts and not yet pointers, no pointer
+ *        is changed: who would change one waits.
+ * INV-3  A request is in at most one of: with the queue, waiting, to be
+ *        flushed, concluded.
+ */
+#ifndef AMBER_DISK_QCOW2_DISK_H
+#define AMBER_DISK_QCOW2_DISK_H
+
+#include "disk/chain.h"
+#include "disk/format.h"
+
+enum flush_stage { FLUSH_IDLE, FLUSH_BLOCKS, FLUSH_COUNTS, FLUSH_POINTERS };
+
+struct request_list {
+	struct disk_request *first, **end;
+};
+
+struct qcow2_disk {
+	struct chain chain;
+	int cached_fd; /* of the top, for metadata; owned if it is another */
+	struct request_list waiting; /* for a cluster or for a flush */
+	struct request_list linking; /* written, to be linked after a flush */
+	struct disk_request *allocs; /* through part.next_alloc */
+	struct disk_request *oldest, *newest; /* with the queue, by age */
+	enum flush_stage stage;
+	struct request_list to_flush, flushing;
+};
+
+static inline struct qcow2_disk *qcow2_disk(const struct disk *d)
+{
+	return d->host;
+}
+
+static inline struct qcow2 *top_of(const struct disk *d)
+{
+	return &qcow2_disk(d)->chain.layer[0].q;
+}
+
+/* INV-2 */
+static inline bool is_frozen(const struct qcow2_disk *k)
+{
+	return k->stage == FLUSH_BLOCKS || k->stage == FLUSH_COUNTS;
+}
+
+void request_list_init(struct request_list *l);
+void request_list_add(struct request_list *l, struct disk_request *r);
+/* Empties l; the requests, through next. */
+struct disk_request *request_list_take(struct request_list *l);
+
+/* Begins the next part of r, or concludes it. */
+void qcow2_go_on(struct disk *d, struct disk_request *r);
+/* r is over: a durable one is flushed first. */
+void qcow2_end(struct disk *d, struct disk_request *r, int error);
+/* r waits until something has changed. */
+void qcow2_wait(struct disk *d, struct disk_request *r);
+/* Something has: a flush has written pointers, a cluster was linked. */
+void qcow2_wake(struct disk *d);
+/* Links what was written while a flush was under way. */
+void qcow2_link_waiting(struct disk *d);
+
+/* --- qcow2_disk_write.c: true: r is on its way or waits -------------- */
+bool qcow2_write_part(struct disk *d, struct disk_request *r, int *error);
+bool qcow2_zero_part(struct disk *d, struct disk_request *r, int *error);
+/* The part of r, or what was gathered for it, is with the queue from now on. */
+void qcow2_start(struct disk *d, struct disk_request *r, enum io_op op, int fd,
+		 uint64_t offset, void (*done)(struct io *io, int error));
+void qcow2_started_over(struct disk *d, struct disk_request *r);
+bool qcow2_is_taken(struct disk *d, uint64_t guest, uint64_t bytes);
+
+/* --- qcow2_disk_flush.c ---------------------------------------------- */
+void qcow2_disk_flush(struct disk *d, struct disk_request *r);
+
+#endif
