@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk/chain_places.h"
 #include "disk/file_io.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -33,8 +34,25 @@ static int map_layer(struct layer *l, uint64_t guest, uint64_t bytes,
 	return 0;
 }
 
-int chain_map(struct chain *c, unsigned int from, uint64_t guest,
-	      uint64_t bytes, struct chain_extent *out)
+static void fill_extent(const struct chain *c, const struct qcow2_extent *x,
+			unsigned int layer, uint64_t guest,
+			struct chain_extent *out)
+{
+	*out = (struct chain_extent){
+		.kind = x->kind == QCOW2_NONE ? QCOW2_ZEROES : x->kind,
+		.layer = layer,
+		.bytes = x->bytes,
+		.host = x->host,
+		.packed_bytes = x->packed_bytes,
+	};
+	if (x->kind == QCOW2_PACKED)
+		out->guest = guest &
+			     ~(uint64_t)(c->layer[layer].q.cluster_bytes - 1);
+}
+
+/* From layer to layer. */
+static int walk(struct chain *c, unsigned int from, uint64_t guest,
+		uint64_t bytes, struct chain_extent *out)
 {
 	struct qcow2_extent x = { .kind = QCOW2_NONE };
 	unsigned int i;
@@ -58,6 +76,45 @@ int chain_map(struct chain *c, unsigned int from, uint64_t guest,
 	if (x.kind == QCOW2_PACKED)
 		out->guest =
 			guest & ~(uint64_t)(c->layer[i].q.cluster_bytes - 1);
+	return 0;
+}
+
+/* What is found on the way is remembered for all of its units. */
+static int walk_behind(struct chain *c, uint64_t guest, uint64_t bytes,
+		       struct chain_extent *out)
+{
+	uint64_t unit = guest & ~((UINT64_C(1) << c->unit_bits) - 1);
+	uint64_t end = places_page_end(c->places, guest);
+	struct chain_extent x;
+	int r;
+
+	if (places_find(c->places, guest, bytes, out))
+		return 0;
+	r = walk(c, 1, unit, end - unit, &x);
+	if (r)
+		return r;
+	places_add(c->places, unit, &x);
+	if (places_find(c->places, guest, bytes, out))
+		return 0;
+	return walk(c, 1, guest, bytes, out);
+}
+
+int chain_map(struct chain *c, unsigned int from, uint64_t guest,
+	      uint64_t bytes, struct chain_extent *out)
+{
+	struct qcow2_extent x;
+	int r;
+
+	if (!c->places || from > 1)
+		return walk(c, from, guest, bytes, out);
+	if (from == 1)
+		return walk_behind(c, guest, bytes, out);
+	r = map_layer(&c->layer[0], guest, bytes, &x);
+	if (r)
+		return r;
+	if (x.kind == QCOW2_NONE)
+		return walk_behind(c, guest, x.bytes, out);
+	fill_extent(c, &x, 0, guest, out);
 	return 0;
 }
 

@@ -22,11 +22,15 @@ struct layer {
 	struct qcow2 q; /* DISK_QCOW2 */
 };
 
+struct places; /* disk/chain_places.h */
+
 struct chain {
 	const struct file_ops *files;
 	const char *const *allowed; /* borrowed */
 	struct layer *layer;	    /* owned; [0] is the top */
 	unsigned int depth;
+	struct places *places;	/* owned; NULL: there is one layer */
+	unsigned int unit_bits; /* of places */
 	struct {		/* the compressed cluster unpacked last */
 		uint8_t *bytes; /* owned */
 		uint64_t host;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "disk/chain.h"
+#include "disk/chain_places.h"
 #include "disk/lock.h"
 
 #define TOP_CACHE_BYTES	  (32U << 20) /* of L2 tables */
@@ -290,6 +291,23 @@ static int open_top(struct chain *c, int fd, const char *path, bool read_only,
 	return r;
 }
 
+/* The smallest units of the layers behind the top. */
+static int begin_places(struct chain *c, struct err *e)
+{
+	unsigned int i;
+
+	if (c->depth == 1)
+		return 0;
+	c->unit_bits = QCOW2_CLUSTER_BITS_MAX;
+	for (i = 1; i < c->depth; i++)
+		if (c->layer[i].format == DISK_QCOW2 &&
+		    c->layer[i].q.unit_bits < c->unit_bits)
+			c->unit_bits = c->layer[i].q.unit_bits;
+	if (places_create(&c->places, c->unit_bits))
+		return err_sys(e, -ENOMEM, "%s", c->layer[0].path);
+	return 0;
+}
+
 int chain_open(struct chain *c, int fd, const char *path, bool read_only,
 	       const char *const *allowed, const struct file_ops *files,
 	       struct err *e)
@@ -304,6 +322,8 @@ int chain_open(struct chain *c, int fd, const char *path, bool read_only,
 	r = open_top(c, fd, path, read_only, e);
 	while (!r)
 		r = add_layer(c, e);
+	if (r > 0)
+		r = begin_places(c, e);
 	if (r < 0)
 		chain_fini(c);
 	return r < 0 ? r : 0;
@@ -317,5 +337,6 @@ void chain_fini(struct chain *c)
 		close_layer(&c->layer[i], i == 0);
 	free(c->layer);
 	free(c->unpacked.bytes);
+	places_destroy(c->places);
 	*c = (struct chain){ 0 };
 }

@@ -140,6 +140,12 @@ int qcow2_flush(struct qcow2 *q);
 void qcow2_distrust(struct qcow2 *q);
 bool qcow2_is_dirty(const struct qcow2 *q);
 
+/*
+ * The disk has this many bytes now. All is flushed; what a smaller disk
+ * loses was zeroed before. Errors: -EINVAL (snapshots), -EFBIG, writing.
+ */
+int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e);
+
 /* Sets the corrupt bit, if something was found wrong and not yet said. */
 int qcow2_mark_corrupt(struct qcow2 *q);
 

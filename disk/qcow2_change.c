@@ -31,7 +31,8 @@ static int make_l2(struct qcow2 *q, struct table **out)
 		qcow2_untake(q, host, 1);
 		return r;
 	}
-	table_changed(&q->l2s, *out, 0, q->cluster_bytes);
+	/* A fresh cluster reads as zeroes: of them only a beginning is due. */
+	table_changed(&q->l2s, *out, 0, is_fresh ? 1 : q->cluster_bytes);
 	(*out)->is_new = true;
 	return 0;
 }

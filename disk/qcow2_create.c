@@ -99,6 +99,13 @@ static int plan(const struct qcow2_options *o, struct layout *l, struct err *e)
 	return 0;
 }
 
+/* What is written of a table: the rest of the file is a hole. */
+static size_t used_part(uint64_t used, size_t bytes)
+{
+	return used + 4096 < bytes ? (size_t)(used + 4096) & ~(size_t)4095
+				   : bytes;
+}
+
 static int write_blocks(int fd, const struct qcow2_options *o,
 			const struct layout *l, uint8_t *cluster,
 			const struct file_ops *files)
@@ -114,7 +121,8 @@ static int write_blocks(int fd, const struct qcow2_options *o,
 		memset(cluster, 0, bytes);
 		for (i = 0; i < n && i < per_block; i++)
 			qcow2_write_count(cluster, i, o->refcount_order, 1);
-		r = file_write_at(files, fd, cluster, bytes,
+		r = file_write_at(files, fd, cluster,
+				  used_part(n << o->refcount_order >> 3, bytes),
 				  (1 + l->rt + b) << o->cluster_bits);
 	}
 	return r;
@@ -133,7 +141,7 @@ static int write_table(int fd, const struct qcow2_options *o,
 		for (i = 0; i < per_table && b < l->blocks; i++, b++)
 			put_be64(cluster + 8 * i, (1 + l->rt + b)
 							  << o->cluster_bits);
-		r = file_write_at(files, fd, cluster, bytes,
+		r = file_write_at(files, fd, cluster, used_part(8 * i, bytes),
 				  (1 + t) << o->cluster_bits);
 	}
 	return r;

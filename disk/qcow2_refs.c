@@ -142,7 +142,9 @@ static int make_block(struct qcow2 *q, uint64_t i, struct table **out)
 		return r;
 	memset(t->bytes, 0, q->cluster_bytes);
 	qcow2_write_count(t->bytes, 0, q->h.refcount_order, 1);
-	table_changed(&q->blocks, t, 0, q->cluster_bytes);
+	/* A fresh cluster reads as zeroes. */
+	table_changed(&q->blocks, t, 0,
+		      cluster >= q->fresh ? 1 : q->cluster_bytes);
 	t->is_new = true;
 	handed_out(q, cluster);
 	q->rt[i] = offset;

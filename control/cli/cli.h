@@ -20,7 +20,7 @@
 /* Standard output's reader is gone: as a shell reports SIGPIPE. */
 #define CLI_EXIT_PIPE 141
 
-#define CLI_OPTIONS_MAX	 20 /* per command, the configuration's aside */
+#define CLI_OPTIONS_MAX	 24 /* per command, the configuration's aside */
 #define CLI_EXAMPLES_MAX 4
 #define CLI_JOBS_MAX	 64
 #define CLI_JOBS_DEFAULT 8
@@ -60,6 +60,24 @@ enum cli_opt {
 	CLI_INTERVAL,
 	CLI_ROUNDS,
 	CLI_AGENT_TIMEOUT,
+	CLI_FORMAT,
+	CLI_OUT_FORMAT,
+	CLI_SET,
+	CLI_BACKING,
+	CLI_BACKING_FORMAT,
+	CLI_ALLOW_BACKING,
+	CLI_CHAIN,
+	CLI_REPAIR,
+	CLI_YES,
+	CLI_SHRINK,
+	CLI_DEPTH,
+	CLI_BLOCK,
+	CLI_SECONDS,
+	CLI_STEP,
+	CLI_COUNT,
+	CLI_WRITE,
+	CLI_RANDOM,
+	CLI_DIRECT,
 	CLI_OPTION_COUNT
 };
 

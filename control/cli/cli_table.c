@@ -373,6 +373,34 @@ static const struct cli_command rows[] = {
 	.run = cli_wait_command,
 },
 {
+	.name = "disk", .group = CLI_GROUP_OTHER,
+	.summary = "Make, inspect, check and copy images of disks",
+	.usage = "create|info|check|map|compare|convert|resize|bench FILE...",
+	.about =
+	"create FILE [SIZE] makes an empty image (qcow2, or -f raw); with -b "
+	"and -F it shows a backing file until it is written. info says what "
+	"an image is, --chain with its backing files; map where its data lies. "
+	"check compares what an image refers to with what it counts: status 0 "
+	"whole, 3 leaked space, 1 errors. compare tells whether two images "
+	"show the same. convert FILE NEW copies what FILE shows into an image "
+	"of its own. resize FILE [+|-]SIZE. bench measures the disk layer.\n\n"
+	"A new image appears under its name when it is whole and on the disk; "
+	"one that exists is never replaced. An image that a VM or QEMU uses "
+	"is not opened. A backing file is opened only beside the image that "
+	"names it, or in --allow-backing DIR.",
+	.word = CLI_WORD_FILE, .min_args = 1, .max_args = 3,
+	.options = { CLI_FORMAT, CLI_OUT_FORMAT, CLI_SET, CLI_BACKING,
+		     CLI_BACKING_FORMAT, CLI_ALLOW_BACKING, CLI_CHAIN,
+		     CLI_REPAIR, CLI_YES, CLI_SHRINK, CLI_DEPTH, CLI_BLOCK,
+		     CLI_SECONDS, CLI_STEP, CLI_COUNT, CLI_WRITE, CLI_RANDOM, CLI_DIRECT, CLI_JSON,
+		     CLI_HELP },
+	.examples = { "amber disk create web.qcow2 20G",
+		      "amber disk create -b base.qcow2 -F qcow2 clone.qcow2",
+		      "amber disk check --repair web.qcow2",
+		      "amber disk convert -O raw web.qcow2 web.raw" },
+	.run = cli_disk_command,
+},
+{
 	.name = "host", .group = CLI_GROUP_OTHER,
 	.summary = "Say whether this machine can run VMs, and what is missing",
 	.usage = "",

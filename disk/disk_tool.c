@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disks for tools: looking, reading, resizing. Blocks; one thread. */
+#include "disk/disk_tool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "disk/file_io.h"
+#include "disk/qcow2_disk.h"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+static struct chain *chain_of(const struct disk *d)
+{
+	return d->info.format == DISK_QCOW2 ? &qcow2_disk(d)->chain : NULL;
+}
+
+bool memory_is_zero(const void *memory, size_t n)
+{
+	const uint8_t *p = memory;
+
+	/* The first bytes, then each with the one before it. */
+	return !n || (!*p && (n == 1 || !memcmp(p, p + 1, n - 1)));
+}
+
+/* --- looking --------------------------------------------------------- */
+
+/* Holes of a file are zeroes that nobody needs to read. */
+static int look_at_file(int fd, uint64_t guest, uint64_t bytes,
+			struct disk_place *out)
+{
+	off_t at = (off_t)guest, data = lseek(fd, at, SEEK_DATA), hole;
+
+	out->bytes = bytes;
+	if (data < 0 && errno == ENXIO) {
+		out->is_zero = true;
+		return 0;
+	}
+	if (data < 0)
+		return 0; /* it doesn't say: data */
+	if (data > at) {
+		out->is_zero = true;
+		out->bytes = MIN(bytes, (uint64_t)(data - at));
+		return 0;
+	}
+	hole = lseek(fd, at, SEEK_HOLE);
+	if (hole > at)
+		out->bytes = MIN(bytes, (uint64_t)(hole - at));
+	return 0;
+}
+
+static int look_at_raw(int fd, uint64_t guest, uint64_t bytes,
+		       unsigned int layer, struct disk_place *out)
+{
+	*out = (struct disk_place){ .layer = layer,
+				    .is_there = true,
+				    .has_offset = true,
+				    .offset = guest };
+	return look_at_file(fd, guest, bytes, out);
+}
+
+static int look_at_chain(struct chain *c, uint64_t guest, uint64_t bytes,
+			 struct disk_place *out)
+{
+	struct chain_extent x;
+	int r = chain_map(c, 0, guest, bytes, &x);
+
+	if (r)
+		return r;
+	if (x.kind == QCOW2_DATA && c->layer[x.layer].format == DISK_RAW)
+		return look_at_raw(c->layer[x.layer].fd, x.host, x.bytes,
+				   x.layer, out);
+	*out = (struct disk_place){
+		.bytes = x.bytes,
+		.layer = MIN(x.layer, c->depth - 1),
+		.is_there = x.layer < c->depth,
+		.is_zero = x.kind == QCOW2_ZEROES,
+		.is_packed = x.kind == QCOW2_PACKED,
+		.has_offset = x.kind == QCOW2_DATA,
+		.offset = x.host,
+	};
+	return 0;
+}
+
+int disk_look(struct disk *d, uint64_t guest, uint64_t bytes,
+	      struct disk_place *out)
+{
+	struct chain *c = chain_of(d);
+
+	return c ? look_at_chain(c, guest, bytes, out)
+		 : look_at_raw(d->fd, guest, bytes, 0, out);
+}
+
+int disk_peek(struct disk *d, void *out, uint64_t n, uint64_t guest)
+{
+	struct chain *c = chain_of(d);
+
+	return c ? chain_read(c, 0, out, n, guest)
+		 : file_read_at(d->files, d->fd, out, n, guest);
+}
+
+/* --- layers ---------------------------------------------------------- */
+
+unsigned int disk_layers(const struct disk *d)
+{
+	const struct chain *c = chain_of(d);
+
+	return c ? c->depth : 1;
+}
+
+const char *disk_layer_path(const struct disk *d, unsigned int layer)
+{
+	const struct chain *c = chain_of(d);
+
+	return c ? c->layer[layer].path : d->path;
+}
+
+struct qcow2 *disk_layer_qcow2(struct disk *d, unsigned int layer)
+{
+	struct chain *c = chain_of(d);
+
+	return c && c->layer[layer].format == DISK_QCOW2 ? &c->layer[layer].q
+							 : NULL;
+}
+
+enum disk_format disk_layer_format(const struct disk *d, unsigned int layer)
+{
+	const struct chain *c = chain_of(d);
+
+	return c ? c->layer[layer].format : DISK_RAW;
+}
+
+uint64_t disk_layer_bytes(const struct disk *d, unsigned int layer)
+{
+	const struct chain *c = chain_of(d);
+
+	return c ? c->layer[layer].bytes : d->info.bytes;
+}
+
+uint64_t disk_layer_taken(const struct disk *d, unsigned int layer)
+{
+	const struct chain *c = chain_of(d);
+	struct stat st;
+
+	if (fstat(c ? c->layer[layer].fd : d->fd, &st) < 0)
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* --- resizing -------------------------------------------------------- */
+
+struct wait {
+	struct disk_request r;
+	bool is_over;
+	int error;
+};
+
+static void ended(struct disk_request *r, int error)
+{
+	struct wait *w = (struct wait *)r;
+
+	w->is_over = true;
+	w->error = error;
+}
+
+static int run(struct disk *d, struct ioq *q, enum disk_op op, uint64_t offset,
+	       uint64_t bytes)
+{
+	struct wait w = { .r = { .op = op,
+				 .offset = offset,
+				 .bytes = bytes,
+				 .may_unmap = true,
+				 .done = ended } };
+	int r;
+
+	disk_submit(d, &w.r);
+	while (!w.is_over) {
+		r = ioq_run(q, IOQ_FOREVER);
+		if (r < 0)
+			return r;
+	}
+	return w.error;
+}
+
+/* Behind the present end a larger backing file must not show through. */
+static int resize_qcow2(struct disk *d, struct ioq *q, uint64_t bytes,
+			struct err *e)
+{
+	struct chain *c = chain_of(d);
+	uint64_t old = d->info.bytes;
+	int r = 0;
+
+	if (bytes < old)
+		r = run(d, q, DISK_ZERO, bytes, old - bytes);
+	if (!r)
+		r = run(d, q, DISK_FLUSH, 0, 0);
+	if (r)
+		return err_sys(e, r, "%s", d->path);
+	r = qcow2_resize(&c->layer[0].q, bytes, e);
+	if (r)
+		return r;
+	d->info.bytes = c->layer[0].bytes = bytes;
+	if (bytes > old && c->depth > 1)
+		r = run(d, q, DISK_ZERO, old, bytes - old);
+	if (!r)
+		r = run(d, q, DISK_FLUSH, 0, 0);
+	return r ? err_sys(e, r, "%s", d->path) : 0;
+}
+
+int disk_resize(struct disk *d, struct ioq *q, uint64_t bytes, struct err *e)
+{
+	if (bytes % DISK_SECTOR_BYTES || bytes > INT64_MAX || !bytes)
+		return err_set(e, -EINVAL,
+			       "%s: the size %" PRIu64
+			       " is not a multiple of %d",
+			       d->path, bytes, DISK_SECTOR_BYTES);
+	if (d->info.format == DISK_QCOW2)
+		return resize_qcow2(d, q, bytes, e);
+	if (ftruncate(d->fd, (off_t)bytes) < 0)
+		return err_sys(e, -errno, "%s", d->path);
+	d->info.bytes = bytes;
+	return 0;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A qcow2 disk of another size: a larger L1 table where the old one has not
+ * enough entries, then size and table change with one write of the header.
+ * The image's thread; nothing is in flight, all is flushed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "disk/file_io.h"
+#include "disk/qcow2.h"
+
+/* Clusters in a row: those taken before a gap go back. */
+static int take_row(struct qcow2 *q, uint64_t n, uint64_t *host)
+{
+	uint64_t at, got, have = 0;
+	bool is_fresh;
+	int r;
+
+	while (have < n) {
+		r = qcow2_take(q, n - have, &at, &got, &is_fresh);
+		if (r)
+			return r;
+		if (have && at != *host + (have << q->cluster_bits)) {
+			/* Their hint would find them again at once. */
+			uint64_t hint = q->hint;
+
+			qcow2_untake(q, *host, have);
+			q->hint = hint;
+			have = 0;
+		}
+		if (!have)
+			*host = at;
+		have += got;
+	}
+	return 0;
+}
+
+static int write_l1(struct qcow2 *q, const uint64_t *l1, uint64_t entries,
+		    uint64_t host)
+{
+	uint8_t *bytes = malloc(entries * 8);
+	uint64_t i;
+	int r;
+
+	if (!bytes)
+		return -ENOMEM;
+	for (i = 0; i < entries; i++)
+		put_be64(bytes + 8 * i, l1[i]);
+	r = file_write_at(q->files, q->fd, bytes, entries * 8, host);
+	free(bytes);
+	return r;
+}
+
+/* Size, L1 entries and L1 offset stand within 24 bytes. */
+static int switch_header(struct qcow2 *q, uint64_t bytes, uint64_t entries,
+			 uint64_t l1_offset)
+{
+	uint8_t field[24] = { 0 };
+	int r;
+
+	put_be64(field, bytes);
+	put_be32(field + 12, (uint32_t)entries);
+	put_be64(field + 16, l1_offset);
+	r = file_write_at(q->files, q->fd, field, sizeof(field), QCOW2_AT_SIZE);
+	return r ? r : file_sync(q->files, q->fd);
+}
+
+static int use_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries,
+		  uint64_t host)
+{
+	uint64_t old = q->h.l1_offset, i;
+	uint64_t bytes = (uint64_t)q->h.l1_entries * 8;
+	int r = 0;
+
+	for (i = 0; i < entries * 8 && !r; i += q->cluster_bytes)
+		r = qcow2_set_meta(q, host + i, true);
+	for (i = 0; i < bytes && !r; i += q->cluster_bytes) {
+		r = qcow2_set_meta(q, old + i, false);
+		if (!r)
+			r = qcow2_give_up(q, (old + i) >> q->cluster_bits, 1);
+	}
+	free(q->l1);
+	q->l1 = l1;
+	q->h.l1_offset = host;
+	q->h.l1_entries = (uint32_t)entries;
+	return r;
+}
+
+static int grow_l1(struct qcow2 *q, uint64_t bytes, uint64_t entries)
+{
+	uint64_t clusters =
+		(entries * 8 + q->cluster_bytes - 1) >> q->cluster_bits;
+	uint64_t *l1 = calloc(entries, sizeof(*l1)), host = 0;
+	int r;
+
+	if (!l1)
+		return -ENOMEM;
+	memcpy(l1, q->l1, q->h.l1_entries * sizeof(*l1));
+	r = take_row(q, clusters, &host);
+	if (!r)
+		r = write_l1(q, l1, entries, host);
+	if (!r)
+		r = qcow2_flush(q); /* its refcounts are there before it is */
+	if (!r)
+		r = switch_header(q, bytes, entries, host);
+	if (r) {
+		free(l1);
+		return r;
+	}
+	return use_l1(q, l1, entries, host);
+}
+
+int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e)
+{
+	uint64_t entries =
+		qcow2_l1_needed(bytes, q->cluster_bits, q->subclusters > 1);
+	int r;
+
+	if (q->h.snapshots)
+		return err_set(e, -EINVAL,
+			       "%s has %" PRIu32
+			       " internal snapshots of the present size",
+			       q->path, q->h.snapshots);
+	if (entries > QCOW2_L1_BYTES_MAX / 8)
+		return err_set(e, -EFBIG,
+			       "%s: %" PRIu64
+			       " bytes need larger clusters than %" PRIu32,
+			       q->path, bytes, q->cluster_bytes);
+	if (entries > q->h.l1_entries)
+		r = grow_l1(q, bytes, entries);
+	else
+		r = switch_header(q, bytes, q->h.l1_entries, q->h.l1_offset);
+	if (r)
+		return err_sys(e, r, "%s: its new size", q->path);
+	q->h.bytes = bytes;
+	return 0;
+}
