@@ -27,6 +27,7 @@ struct places; /* disk/chain_places.h */
 struct chain {
 	const struct file_ops *files;
 	const char *const *allowed; /* borrowed */
+	bool is_alone;		    /* only the top */
 	struct layer *layer;	    /* owned; [0] is the top */
 	unsigned int depth;
 	struct places *places;	/* owned; NULL: there is one layer */
@@ -49,14 +50,20 @@ struct chain_extent {
 };
 
 /*
- * Opens the qcow2 image in fd and all behind it. allowed: directories that
- * backing files may be in, up to NULL; NULL: the directory of the image that
- * names them. Everything but regular files there is refused: -EACCES. Other
- * errors: -ELOOP, -EINVAL (no format named), those of qcow2_open().
+ * Opens the qcow2 image in fd and, unless is_alone, all behind it. allowed:
+ * directories that backing files may be in, up to NULL; NULL: the directory of
+ * the image that names them. Everything but regular files there is refused:
+ * -EACCES. Other errors: -ELOOP, -EINVAL (no format named), those of
+ * qcow2_open().
  */
-int chain_open(struct chain *c, int fd, const char *path, bool read_only,
-	       const char *const *allowed, const struct file_ops *files,
-	       struct err *e);
+struct chain_options {
+	bool read_only, is_alone;
+	const char *const *allowed;
+	const struct file_ops *files;
+};
+
+int chain_open(struct chain *c, int fd, const char *path,
+	       const struct chain_options *o, struct err *e);
 void chain_fini(struct chain *c);
 
 /* What layer `from` and those behind it show at guest. */

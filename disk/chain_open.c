@@ -250,7 +250,7 @@ static int add_layer(struct chain *c, struct err *e)
 	struct layer *l = &c->layer[c->depth];
 	int r;
 
-	if (over->format != DISK_QCOW2 || !*over->q.h.backing)
+	if (c->is_alone || over->format != DISK_QCOW2 || !*over->q.h.backing)
 		return 1;
 	if (c->depth == CHAIN_MAX)
 		return err_set(e, -ELOOP, "%s: more than %d layers",
@@ -308,18 +308,19 @@ static int begin_places(struct chain *c, struct err *e)
 	return 0;
 }
 
-int chain_open(struct chain *c, int fd, const char *path, bool read_only,
-	       const char *const *allowed, const struct file_ops *files,
-	       struct err *e)
+int chain_open(struct chain *c, int fd, const char *path,
+	       const struct chain_options *o, struct err *e)
 {
 	int r;
 
-	*c = (struct chain){ .files = files, .allowed = allowed };
+	*c = (struct chain){ .files = o->files,
+			     .allowed = o->allowed,
+			     .is_alone = o->is_alone };
 	c->layer = calloc(CHAIN_MAX, sizeof(*c->layer));
 	if (!c->layer)
 		return err_sys(e, -ENOMEM, "%s", path);
 	c->depth = 1;
-	r = open_top(c, fd, path, read_only, e);
+	r = open_top(c, fd, path, o->read_only, e);
 	while (!r)
 		r = add_layer(c, e);
 	if (r > 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copying a disk into a new image: what reads as zeroes is not written, what
- * is data is read while earlier pieces are being written. One thread.
+ * Copying a disk into a new image, in which what reads as zeroes is not
+ * written, and comparing two disks. One thread.
  */
 #include "disk/convert.h"
 
@@ -12,159 +12,38 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk/copy.h"
+
 #define PIECE_BYTES (1u << 20)
-#define PIECES	    8 /* on their way */
-#define ZERO_UNIT   4096u
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
-struct piece {
-	struct disk_request r; /* first: done() gets it */
-	struct iovec iov;
-	struct copy *copy;
-	uint8_t *memory; /* owned */
-	bool is_busy;
-};
-
-struct copy {
+struct conversion {
 	struct disk *from, *to;
 	struct ioq *q;
 	struct convert *c;
-	struct piece piece[PIECES];
-	int error; /* of a write, the first */
 	struct err *e;
 };
 
-/* --- writing --------------------------------------------------------- */
-
-static void written(struct disk_request *r, int error)
+static int look(void *ctx, uint64_t at, uint64_t left, uint64_t *n,
+		enum copy_what *what)
 {
-	struct piece *p = (struct piece *)r;
+	struct disk_place place = { .bytes = 0 };
+	int r = disk_look(ctx, at, left, &place);
 
-	p->is_busy = false;
-	if (error && !p->copy->error)
-		p->copy->error = error;
-}
-
-/* Waits until one of them is free; NULL: a write has failed. */
-static struct piece *free_piece(struct copy *k)
-{
-	unsigned int i;
-	int r;
-
-	for (;;) {
-		for (i = 0; i < PIECES; i++)
-			if (!k->piece[i].is_busy)
-				return k->error ? NULL : &k->piece[i];
-		r = ioq_run(k->q, IOQ_FOREVER);
-		if (r < 0)
-			k->error = r;
-	}
-}
-
-static int wait_for_all(struct copy *k)
-{
-	int r;
-
-	while (ioq_in_flight(k->q)) {
-		r = ioq_run(k->q, IOQ_FOREVER);
-		if (r < 0)
-			return r;
-	}
-	return k->error;
-}
-
-static void submit(struct copy *k, struct piece *p, enum disk_op op,
-		   uint64_t offset, void *memory, uint64_t bytes)
-{
-	p->iov = (struct iovec){ memory, bytes };
-	p->copy = k;
-	p->is_busy = true;
-	p->r = (struct disk_request){ .op = op,
-				      .offset = offset,
-				      .bytes = bytes,
-				      .iov = &p->iov,
-				      .iovs = 1,
-				      .done = written };
-	disk_submit(k->to, &p->r);
-	k->c->copied += bytes;
-}
-
-/* The run of zero, or of other, units at the start of n bytes. */
-static uint64_t like_run(const uint8_t *memory, uint64_t n, bool *is_zero)
-{
-	uint64_t at = MIN(n, ZERO_UNIT);
-
-	*is_zero = memory_is_zero(memory, at);
-	while (at < n &&
-	       memory_is_zero(memory + at, MIN(n - at, ZERO_UNIT)) == *is_zero)
-		at += MIN(n - at, ZERO_UNIT);
-	return at;
-}
-
-/* Data may be zeroes all the same: they are left out, where long enough. */
-static int copy_piece(struct copy *k, uint64_t at, uint64_t n)
-{
-	struct piece *p = free_piece(k);
-	uint64_t done, run;
-	bool is_zero;
-	int r;
-
-	if (!p)
-		return k->error;
-	r = disk_peek(k->from, p->memory, n, at);
-	if (r)
-		return err_sys(k->e, r, "%s: reading at %" PRIu64,
-			       disk_path(k->from), at);
-	for (done = 0; done < n; done += run) {
-		run = like_run(p->memory + done, n - done, &is_zero);
-		if (is_zero)
-			continue;
-		submit(k, p, DISK_WRITE, at + done, p->memory + done, run);
-		if (done + run == n)
-			return 0;
-		/* One request for each piece of memory at a time. */
-		while (p->is_busy) {
-			r = ioq_run(k->q, IOQ_FOREVER);
-			if (r < 0)
-				return r;
-		}
-	}
-	return k->error;
-}
-
-static int copy_all(struct copy *k)
-{
-	uint64_t bytes = disk_get_info(k->from)->bytes, at, n;
-	struct disk_place place;
-	int r = 0;
-
-	for (at = 0; at < bytes && !r; at += n) {
-		r = disk_look(k->from, at, bytes - at, &place);
-		if (r)
-			return err_sys(k->e, r, "%s: looking at %" PRIu64,
-				       disk_path(k->from), at);
-		n = place.bytes;
-		if (!place.is_zero) {
-			n = MIN(n, PIECE_BYTES);
-			r = copy_piece(k, at, n);
-		}
-		if (!r && k->c->progress &&
-		    k->c->progress(k->c->ctx,
-				   (unsigned int)(at / (bytes / 1000 + 1))))
-			r = err_set(k->e, -ECANCELED, "cancelled");
-	}
-	n = 0;
-	if (!r)
-		r = wait_for_all(k);
-	else
-		wait_for_all(k);
+	*n = place.bytes;
+	*what = place.is_zero ? COPY_ZERO : COPY_DATA;
 	return r;
+}
+
+static int peek(void *ctx, void *out, uint64_t n, uint64_t at)
+{
+	return disk_peek(ctx, out, n, at);
 }
 
 /* --- the new image --------------------------------------------------- */
 
-static int open_new(struct copy *k, const struct new_file *f)
+static int open_new(struct conversion *k, const struct new_file *f)
 {
 	struct disk_config config = { .format = k->c->format };
 	char self[32];
@@ -174,13 +53,13 @@ static int open_new(struct copy *k, const struct new_file *f)
 	config.path = self;
 	r = disk_open(&k->to, &config, k->e);
 	if (!r)
-		r = ioq_open(&k->q, IOQ_AUTO, 4 * PIECES, NULL, k->e);
+		r = ioq_open(&k->q, IOQ_AUTO, 64, NULL, k->e);
 	if (!r)
 		disk_attach(k->to, k->q);
 	return r;
 }
 
-static int make_new(struct copy *k, const struct new_file *f)
+static int make_new(struct conversion *k, const struct new_file *f)
 {
 	uint64_t bytes = disk_get_info(k->from)->bytes;
 
@@ -192,53 +71,46 @@ static int make_new(struct copy *k, const struct new_file *f)
 	return qcow2_create(f->fd, &k->c->options, &file_ops_real, k->e);
 }
 
-static int allocate(struct copy *k)
+static int fill(struct conversion *k, const struct new_file *f)
 {
-	unsigned int i;
-
-	for (i = 0; i < PIECES; i++)
-		if (posix_memalign((void **)&k->piece[i].memory, 4096,
-				   PIECE_BYTES)) {
-			k->piece[i].memory = NULL;
-			return err_sys(k->e, -ENOMEM, "memory for a copy");
-		}
-	return 0;
-}
-
-static int fill(struct copy *k, const struct new_file *f)
-{
-	unsigned int i;
+	struct copy_plan plan = {
+		.bytes = disk_get_info(k->from)->bytes,
+		.to_is_empty = true,
+		.ctx = k->from,
+		.look = look,
+		.peek = peek,
+		.progress = k->c->progress,
+		.progress_ctx = k->c->ctx,
+	};
 	int r = make_new(k, f);
 
 	if (!r)
 		r = open_new(k, f);
-	if (!r)
-		r = allocate(k);
-	if (!r)
-		r = copy_all(k);
-	if (r && k->e && !k->e->code)
-		err_sys(k->e, r, "%s: writing", f->path);
+	if (!r) {
+		plan.to = k->to;
+		plan.q = k->q;
+		r = copy_run(&plan, k->e);
+	}
+	k->c->copied = plan.copied;
+	if (r)
+		err_prefix(k->e, "%s", f->path);
 	disk_close(k->to);
 	ioq_close(k->q);
-	for (i = 0; i < PIECES; i++)
-		free(k->piece[i].memory);
 	return r;
 }
 
 int disk_convert(struct disk *from, const char *path, struct convert *c,
 		 struct err *e)
 {
-	struct err local = ERR_NONE;
-	struct copy k = { .from = from, .c = c, .e = e ? e : &local };
+	struct conversion k = { .from = from, .c = c, .e = e };
 	struct new_file f;
-	int r = new_file_open(&f, path, k.e);
+	int r = new_file_open(&f, path, e);
 
 	if (r)
 		return r;
-	c->copied = 0;
 	r = fill(&k, &f);
 	if (!r)
-		r = new_file_publish(&f, k.e);
+		r = new_file_publish(&f, e);
 	new_file_close(&f);
 	return r;
 }

@@ -260,6 +260,7 @@ int disk_open(struct disk **out, const struct disk_config *config,
 	d->info.read_only = config->read_only;
 	d->files = config->files ? config->files : &file_ops_real;
 	d->allow_backing = config->allow_backing;
+	d->is_alone = config->is_alone;
 	disk_changed(d); /* by whoever had it before */
 	d->path = strdup(config->path);
 	r = d->path ? open_all(d, config, e)

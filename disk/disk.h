@@ -37,6 +37,9 @@ struct disk_config {
 	 * the image that names one. Borrowed for the call. */
 	const char *const *allow_backing;
 	const struct file_ops *files; /* for metadata; NULL: file_ops_real */
+	/* Without its backing files, as if there were none: for tools that
+	 * look at the image itself. */
+	bool is_alone;
 };
 
 /* What a device tells the guest about it. Fixed while it is open. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/copy.h"
 #include "disk/file_io.h"
 #include "disk/qcow2_disk.h"
 
@@ -152,39 +153,6 @@ uint64_t disk_layer_taken(const struct disk *d, unsigned int layer)
 
 /* --- resizing -------------------------------------------------------- */
 
-struct wait {
-	struct disk_request r;
-	bool is_over;
-	int error;
-};
-
-static void ended(struct disk_request *r, int error)
-{
-	struct wait *w = (struct wait *)r;
-
-	w->is_over = true;
-	w->error = error;
-}
-
-static int run(struct disk *d, struct ioq *q, enum disk_op op, uint64_t offset,
-	       uint64_t bytes)
-{
-	struct wait w = { .r = { .op = op,
-				 .offset = offset,
-				 .bytes = bytes,
-				 .may_unmap = true,
-				 .done = ended } };
-	int r;
-
-	disk_submit(d, &w.r);
-	while (!w.is_over) {
-		r = ioq_run(q, IOQ_FOREVER);
-		if (r < 0)
-			return r;
-	}
-	return w.error;
-}
-
 /* Behind the present end a larger backing file must not show through. */
 static int resize_qcow2(struct disk *d, struct ioq *q, uint64_t bytes,
 			struct err *e)
@@ -194,9 +162,9 @@ static int resize_qcow2(struct disk *d, struct ioq *q, uint64_t bytes,
 	int r = 0;
 
 	if (bytes < old)
-		r = run(d, q, DISK_ZERO, bytes, old - bytes);
+		r = copy_request(d, q, DISK_ZERO, bytes, old - bytes);
 	if (!r)
-		r = run(d, q, DISK_FLUSH, 0, 0);
+		r = copy_request(d, q, DISK_FLUSH, 0, 0);
 	if (r)
 		return err_sys(e, r, "%s", d->path);
 	r = qcow2_resize(&c->layer[0].q, bytes, e);
@@ -204,9 +172,9 @@ static int resize_qcow2(struct disk *d, struct ioq *q, uint64_t bytes,
 		return r;
 	d->info.bytes = c->layer[0].bytes = bytes;
 	if (bytes > old && c->depth > 1)
-		r = run(d, q, DISK_ZERO, old, bytes - old);
+		r = copy_request(d, q, DISK_ZERO, old, bytes - old);
 	if (!r)
-		r = run(d, q, DISK_FLUSH, 0, 0);
+		r = copy_request(d, q, DISK_FLUSH, 0, 0);
 	return r ? err_sys(e, r, "%s", d->path) : 0;
 }
 

@@ -146,6 +146,15 @@ bool qcow2_is_dirty(const struct qcow2 *q);
  */
 int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e);
 
+/*
+ * Names another backing file in the header, or none; synced. Extensions of
+ * others stay. All is flushed. -ENOSPC: the name does not fit.
+ */
+int qcow2_set_backing(struct qcow2 *q, const char *backing, const char *format,
+		      struct err *e);
+/* Gives up all data, so that the backing file shows through; synced. */
+int qcow2_clear(struct qcow2 *q);
+
 /* Sets the corrupt bit, if something was found wrong and not yet said. */
 int qcow2_mark_corrupt(struct qcow2 *q);
 

@@ -252,6 +252,10 @@ static int set_info(struct disk *d, struct err *e)
 
 static int qcow2_disk_open(struct disk *d, struct err *e)
 {
+	const struct chain_options o = { .read_only = d->info.read_only,
+					 .is_alone = d->is_alone,
+					 .allowed = d->allow_backing,
+					 .files = d->files };
 	struct qcow2_disk *k = calloc(1, sizeof(*k));
 	int r;
 
@@ -265,8 +269,7 @@ static int qcow2_disk_open(struct disk *d, struct err *e)
 	k->cached_fd = open_cached(d, e);
 	if (k->cached_fd < 0)
 		return k->cached_fd;
-	r = chain_open(&k->chain, k->cached_fd, d->path, d->info.read_only,
-		       d->allow_backing, d->files, e);
+	r = chain_open(&k->chain, k->cached_fd, d->path, &o, e);
 	return r ? r : set_info(d, e);
 }
 

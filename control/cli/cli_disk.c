@@ -29,6 +29,9 @@ static const struct operation {
 	{ "compare", 2, 2, "FILE FILE", cli_disk_compare },
 	{ "convert", 2, 2, "FILE NEW", cli_disk_convert },
 	{ "resize", 2, 2, "FILE [+|-]SIZE", cli_disk_resize },
+	{ "commit", 1, 1, "FILE", cli_disk_commit },
+	{ "stream", 1, 1, "FILE", cli_disk_stream },
+	{ "rebase", 1, 1, "FILE", cli_disk_rebase },
 	{ "bench", 1, 1, "FILE", cli_disk_bench },
 };
 
@@ -50,13 +53,14 @@ int cli_disk_format(const struct cli *cli, enum cli_opt id,
 	return EXIT_CODE_USAGE;
 }
 
-int cli_disk_open(const struct cli *cli, const char *path, bool read_only,
-		  struct disk **out)
+static int open_disk(const struct cli *cli, const char *path, bool read_only,
+		     bool is_alone, struct disk **out)
 {
 	const char *const allowed[] = { cli_value(cli, CLI_ALLOW_BACKING),
 					NULL };
 	struct disk_config config = { .path = path,
 				      .read_only = read_only,
+				      .is_alone = is_alone,
 				      .allow_backing =
 					      *allowed ? allowed : NULL };
 	struct err e = ERR_NONE;
@@ -67,6 +71,12 @@ int cli_disk_open(const struct cli *cli, const char *path, bool read_only,
 		return 0;
 	cli_error(NULL, "%s", e.text);
 	return EXIT_CODE_FAILED;
+}
+
+int cli_disk_open(const struct cli *cli, const char *path, bool is_alone,
+		  struct disk **out)
+{
+	return open_disk(cli, path, true, is_alone, out);
 }
 
 bool cli_disk_size(const char *what, const char *text, uint64_t *bytes)
@@ -325,7 +335,7 @@ int cli_disk_resize(const struct cli *cli)
 	struct ioq *q = NULL;
 	struct disk *d;
 	uint64_t bytes;
-	int r = cli_disk_open(cli, cli->args[1], false, &d);
+	int r = open_disk(cli, cli->args[1], false, false, &d);
 
 	if (r)
 		return r;

@@ -10,8 +10,11 @@
 #include "disk/disk_tool.h"
 #include "disk/qcow2_create.h"
 
-/* Opens the operation's FILE as the options say; the error is printed. */
-int cli_disk_open(const struct cli *cli, const char *path, bool read_only,
+/*
+ * Opens the operation's FILE to be read, as the options say; is_alone:
+ * without its backing files. The error is printed.
+ */
+int cli_disk_open(const struct cli *cli, const char *path, bool is_alone,
 		  struct disk **out);
 /* The format that an option names; UNKNOWN when it was not given. */
 int cli_disk_format(const struct cli *cli, enum cli_opt id,
@@ -37,6 +40,9 @@ int cli_disk_map(const struct cli *cli);
 int cli_disk_compare(const struct cli *cli);
 int cli_disk_convert(const struct cli *cli);
 int cli_disk_resize(const struct cli *cli);
+int cli_disk_commit(const struct cli *cli);
+int cli_disk_stream(const struct cli *cli);
+int cli_disk_rebase(const struct cli *cli);
 int cli_disk_bench(const struct cli *cli);
 
 #endif

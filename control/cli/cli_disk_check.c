@@ -206,11 +206,11 @@ static int compare(const struct cli *cli, struct disk *a, struct disk *b)
 int cli_disk_compare(const struct cli *cli)
 {
 	struct disk *a, *b;
-	int r = cli_disk_open(cli, cli->args[1], true, &a);
+	int r = cli_disk_open(cli, cli->args[1], false, &a);
 
 	if (r)
 		return r;
-	r = cli_disk_open(cli, cli->args[2], true, &b);
+	r = cli_disk_open(cli, cli->args[2], false, &b);
 	if (!r) {
 		r = compare(cli, a, b);
 		disk_close(b);
@@ -238,7 +238,7 @@ int cli_disk_convert(const struct cli *cli)
 	}
 	if (!c.format)
 		c.format = DISK_QCOW2;
-	r = cli_disk_open(cli, cli->args[1], true, &from);
+	r = cli_disk_open(cli, cli->args[1], false, &from);
 	if (r)
 		return r;
 	cli_disk_progress_begin("convert");

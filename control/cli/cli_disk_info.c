@@ -226,7 +226,7 @@ int cli_disk_info(const struct cli *cli)
 	struct err e = ERR_NONE;
 	unsigned int n;
 	struct disk *d;
-	int r = cli_disk_open(cli, cli->args[1], true, &d);
+	int r = cli_disk_open(cli, cli->args[1], !cli_has(cli, CLI_CHAIN), &d);
 
 	if (r)
 		return r;
@@ -317,7 +317,7 @@ int cli_disk_map(const struct cli *cli)
 {
 	struct buf out;
 	struct disk *d;
-	int r = cli_disk_open(cli, cli->args[1], true, &d);
+	int r = cli_disk_open(cli, cli->args[1], false, &d);
 
 	if (r)
 		return r;

@@ -375,7 +375,8 @@ static const struct cli_command rows[] = {
 {
 	.name = "disk", .group = CLI_GROUP_OTHER,
 	.summary = "Make, inspect, check and copy images of disks",
-	.usage = "create|info|check|map|compare|convert|resize|bench FILE...",
+	.usage = "create|info|check|map|compare|convert|resize|commit|stream|"
+		 "rebase|bench FILE...",
 	.about =
 	"create FILE [SIZE] makes an empty image (qcow2, or -f raw); with -b "
 	"and -F it shows a backing file until it is written. info says what "
@@ -383,7 +384,11 @@ static const struct cli_command rows[] = {
 	"check compares what an image refers to with what it counts: status 0 "
 	"whole, 3 leaked space, 1 errors. compare tells whether two images "
 	"show the same. convert FILE NEW copies what FILE shows into an image "
-	"of its own. resize FILE [+|-]SIZE. bench measures the disk layer.\n\n"
+	"of its own. resize FILE [+|-]SIZE. commit writes what an image has into the "
+	"one behind it and empties it; stream copies what those behind it have "
+	"into it, so that it stands alone; rebase gives it another one behind "
+	"(-b, -F; none without) and shows what it showed. bench measures the "
+	"disk layer.\n\n"
 	"A new image appears under its name when it is whole and on the disk; "
 	"one that exists is never replaced. An image that a VM or QEMU uses "
 	"is not opened. A backing file is opened only beside the image that "
@@ -391,7 +396,7 @@ static const struct cli_command rows[] = {
 	.word = CLI_WORD_FILE, .min_args = 1, .max_args = 3,
 	.options = { CLI_FORMAT, CLI_OUT_FORMAT, CLI_SET, CLI_BACKING,
 		     CLI_BACKING_FORMAT, CLI_ALLOW_BACKING, CLI_CHAIN,
-		     CLI_REPAIR, CLI_YES, CLI_SHRINK, CLI_DEPTH, CLI_BLOCK,
+		     CLI_REPAIR, CLI_YES, CLI_SHRINK, CLI_UNSAFE, CLI_DEPTH, CLI_BLOCK,
 		     CLI_SECONDS, CLI_STEP, CLI_COUNT, CLI_WRITE, CLI_RANDOM, CLI_DIRECT, CLI_JSON,
 		     CLI_HELP },
 	.examples = { "amber disk create web.qcow2 20G",

@@ -105,7 +105,8 @@ def what_was_flushed_survives_a_kill_on_a_chain():
                 vmm.process.kill()
                 vmm.process.wait()
             await_true(lambda: is_let_go(top), "the killed VM's lock is still there", LIMIT_S)
-            done = subprocess.run(["qemu-img", "check", "-q", top], timeout=LIMIT_S)
+            done = subprocess.run(["qemu-img", "check", "-q", top], capture_output=True,
+                                  timeout=LIMIT_S)
             check(done.returncode in (0, 3), f"after kill {seed}: {done.returncode}")
             good("blk-rw", f"mode=verify blocks=16000 seed={seed} expect={flushed}", top)
         sh(AMBER, "disk", "check", "--repair", top)

@@ -226,6 +226,105 @@ def snapshots_that_people_bring_are_listed_and_kept(home):
     disk(home, "compare", "a.qcow2", "flat.raw")
 
 
+def stack(home, options=()):
+    """base <- mid <- top, and flat.raw with what top shows."""
+    flat(home, 4)
+    sh(home, "qemu-img", "convert", "-O", "qcow2", "flat.raw", "base.qcow2")
+    for name, below, size in (("mid", "base", "5M"), ("top", "mid", "6M")):
+        disk(home, "create", *options, "-b", f"{below}.qcow2", "-F", "qcow2", f"{name}.qcow2",
+             size)
+        sh(home, "qemu-io", "-c", "write -P 3 100k 300k", "-c", "write -z 1M 256k",
+           "-c", f"write -P {len(name) + len(below)} 3000k 500k", "-c", "write -P 5 4700k 33k",
+           f"{name}.qcow2")
+    os.unlink(f"{home.dir}/flat.raw")
+    sh(home, "qemu-img", "convert", "-O", "raw", "top.qcow2", "flat.raw")
+
+
+def shows_the_same(home, name="top.qcow2"):
+    sh(home, "qemu-img", "check", "-q", name)
+    disk(home, "check", name)
+    disk(home, "compare", name, "flat.raw")
+    sh(home, "qemu-img", "compare", "-q", "-f", "qcow2", "-F", "raw", name, "flat.raw")
+
+
+KINDS = ([], ["-o", "cluster_size=1k"], ["-o", "extended_l2=on"])
+
+
+def unstack(home):
+    for name in names(home):
+        os.unlink(f"{home.dir}/{name}")
+
+
+def a_commit_moves_the_top_s_data_into_the_one_behind(home):
+    for options in KINDS:
+        stack(home, options)
+        disk(home, "commit", "top.qcow2")
+        shows_the_same(home)
+        shows_the_same(home, "mid.qcow2")
+        equal(disk(home, "check", "--json", "top.qcow2").json()["allocated-clusters"], 0)
+        disk(home, "commit", "mid.qcow2")
+        shows_the_same(home, "base.qcow2")
+        done = disk(home, "commit", "base.qcow2", status=1)
+        check("no backing file" in done.err, done)
+        unstack(home)
+
+
+def a_streamed_image_stands_alone(home):
+    for options in KINDS:
+        stack(home, options)
+        disk(home, "stream", "top.qcow2")
+        os.unlink(f"{home.dir}/mid.qcow2")
+        os.unlink(f"{home.dir}/base.qcow2")
+        shows_the_same(home)
+        check("backing file" not in disk(home, "info", "top.qcow2").out, "it names one")
+        unstack(home)
+
+
+def a_rebased_image_shows_what_it_showed(home):
+    for options in KINDS:
+        stack(home, options)
+        disk(home, "rebase", "-b", "base.qcow2", "-F", "qcow2", "top.qcow2")
+        os.unlink(f"{home.dir}/mid.qcow2")
+        shows_the_same(home)
+        equal(json.loads(sh(home, "qemu-img", "info", "--output=json", "top.qcow2"))
+              ["backing-filename"], "base.qcow2")
+        disk(home, "rebase", "top.qcow2")
+        os.unlink(f"{home.dir}/base.qcow2")
+        shows_the_same(home)
+        unstack(home)
+    flat(home, 1)
+    disk(home, "create", "-b", "flat.raw", "-F", "raw", "a.qcow2")
+    os.rename(f"{home.dir}/flat.raw", f"{home.dir}/moved.raw")
+    disk(home, "info", "a.qcow2")
+    disk(home, "info", "--chain", "a.qcow2", status=1)
+    disk(home, "rebase", "-u", "-b", "moved.raw", "-F", "raw", "a.qcow2")
+    disk(home, "compare", "a.qcow2", "moved.raw")
+
+
+def a_job_on_layers_that_is_killed_loses_nothing(home):
+    for operation in ("commit", "stream"):
+        for delay in (0.002, 0.006, 0.012, 0.03):
+            stack(home, ["-o", "cluster_size=512"])
+            child = home.start("disk", operation, "top.qcow2", cwd=home.dir)
+            time.sleep(delay)  # in the middle of it, wherever that is
+            child.kill()
+            child.wait()
+            due = time.monotonic() + 60
+            while any(subprocess.run(["qemu-img", "info", "--backing-chain", f"{n}.qcow2"],
+                                     cwd=home.dir, capture_output=True).returncode
+                      for n in ("top", "mid")):  # the kernel's workers let go
+                check(time.monotonic() < due, "the killed process's lock stays")
+            for name in ("top.qcow2", "mid.qcow2"):
+                done = subprocess.run(["qemu-img", "check", "-q", name], cwd=home.dir,
+                                      capture_output=True)
+                check(done.returncode in (0, 3), f"{operation}, {delay}, {name}")
+            disk(home, "compare", "top.qcow2", "flat.raw")
+            disk(home, operation, "top.qcow2", status=None)
+            disk(home, "check", "--repair", "top.qcow2")
+            shows_the_same(home)
+            unstack(home)
+
+
 def a_bench_says_how_fast_it_is(home):
     flat(home, 2)
     done = disk(home, "bench", "-c", "1000", "-d", "4", "flat.raw")
@@ -246,4 +345,8 @@ if __name__ == "__main__":
          what_a_larger_backing_file_has_behind_the_end_stays_hidden,
          a_check_finds_and_repairs_what_is_wrong,
          snapshots_that_people_bring_are_listed_and_kept,
+         a_commit_moves_the_top_s_data_into_the_one_behind,
+         a_streamed_image_stands_alone,
+         a_rebased_image_shows_what_it_showed,
+         a_job_on_layers_that_is_killed_loses_nothing,
          a_bench_says_how_fast_it_is], needs_kvm=False)

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is done with the layers of a qcow2 disk that no guest uses: commit,
+ * stream, rebase. Each can be killed at any moment: until it is done the
+ * disk shows what it showed, and beginning again finishes it. One thread;
+ * they block.
+ */
+#ifndef AMBER_DISK_LAYERS_H
+#define AMBER_DISK_LAYERS_H
+
+#include "disk/disk_tool.h"
+
+struct layer_job {
+	const struct disk_config *config; /* of the top; opened to write */
+	int (*progress)(void *ctx, unsigned int permille);
+	void *ctx;
+	uint64_t copied; /* result: bytes */
+};
+
+/*
+ * The top's data goes into the image behind it, which grows if need be; then
+ * the top is empty. Errors: -EINVAL (nothing is behind), -EBUSY (somebody
+ * uses the one behind), -ECANCELED, reading and writing.
+ */
+int layers_commit(struct layer_job *job, struct err *e);
+
+/*
+ * What the images behind the top show is copied into it; then it stands
+ * alone. Errors as above.
+ */
+int layers_stream(struct layer_job *job, struct err *e);
+
+/*
+ * The top gets another backing file (NULL: none). Unless is_unsafe, what
+ * differs is copied into the top first, so that the disk shows what it
+ * showed. -ENOSPC: the name does not fit into the header.
+ */
+int layers_rebase(struct layer_job *job, const char *backing,
+		  const char *format, bool is_unsafe, struct err *e);
+
+#endif
