@@ -40,3 +40,11 @@ $(LINUX_GUEST_OUT)/root.raw $(LINUX_GUEST_OUT)/initrd-disk.img &: \
 		initramfs.py init-disk powerbutton) \
 		$(shell find $(LINUX_GUEST_SRC)/rootfs -type f)
 	$(LINUX_GUEST_SRC)/rootfs.py $(LINUX_GUEST_OUT)/outb $(LINUX_GUEST_OUT)
+
+# The same root as an image that QEMU makes, with compressed clusters.
+.PHONY: guests-linux-qcow2
+guests-linux-qcow2: $(LINUX_GUEST_OUT)/root.qcow2
+
+$(LINUX_GUEST_OUT)/root.qcow2: $(LINUX_GUEST_OUT)/root.raw
+	qemu-img convert -q -c -f raw -O qcow2 $< $@.part
+	mv $@.part $@

@@ -25,6 +25,7 @@ from peers import (BENCH, LKVM, QEMU, ROOT, CantMeasure, Place, amber_once,
 import disk
 import fleet
 import net
+import qcow2
 import rest
 from figure import Figure
 
@@ -172,7 +173,7 @@ def rig(_):
 
 
 FIGURES = {"start": start, "memory": memory, "status": status, "pauses": pauses, "exits": exits,
-           "fleet": crowd, "disk": disk.beside_qemu, "inject": disk.injected,
+           "fleet": crowd, "disk": disk.beside_qemu, "inject": disk.injected, "qcow2": qcow2.layer,
            "net": net.beside_qemu, "idle": rest.at_rest, "rig": rig}
 TITLES = ["figure", "ours", "least", "theirs", "unit", "beside", "ratio", "target", ""]
 

@@ -37,10 +37,11 @@ JOBS = {  # name: (script, what it needs, options of the rig's machine)
     "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],
                      {"mem": 4608, "icount": True}),
     "disk": ("disk.sh", DISK_GUEST, {}),
+    "qcow2": ("qcow2.sh", ["vmlinuz", "initrd-disk.img", "root.qcow2"], {}),
     "net": ("net.sh", DISK_GUEST + ["passt", "socat"], {}),
     "agent": ("agent.sh", DISK_GUEST, {}),
 }
-LARGE = ["root.raw"]  # on a file system of their own, not in L1's memory
+LARGE = ["root.raw", "root.qcow2"]  # on a file system of their own, not in L1's memory
 TOOLS = ["passt", "socat"]  # of this machine, brought with their libraries
 
 Outcome = collections.namedtuple("Outcome", "status seconds reason")
@@ -204,7 +205,8 @@ def main():
     names = options.only or list(JOBS)
     reason = build_linux_guest(
         ["guests-linux"] + ["guests-linux-disk"] * any(
-            "root.raw" in JOBS[name][1] for name in names))
+            leaf in LARGE for name in names for leaf in JOBS[name][1]) +
+        ["guests-linux-qcow2"] * ("qcow2" in names))
     if reason and "can't be fetched" in reason:
         show("skip rig: " + reason)
         return SKIPPED

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The qcow2 layer without a guest: `amber disk bench` beside `qemu-img bench`,
+the better of its two ways to do I/O, on the same images; and amber's own raw
+disk through the same queue. Then whole images: convert, check, deep chains."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+
+from figure import Figure, turns
+from peers import BENCH, CantMeasure, ROOT
+
+AMBER = os.path.join(ROOT, "build", "amber")
+MIB = 1 << 20
+DATA_MIB = 256
+STRIDE = MIB + 4096  # visits every 4 KiB block of a 256 MiB disk, never two in a row
+CACHED = (["-i", "threads"], ["-i", "io_uring"])
+DIRECT = (["-i", "native", "-t", "none"], ["-i", "io_uring", "-t", "none"])
+
+
+def sh(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        raise CantMeasure(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def child_cpu():
+    u = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return u.ru_utime + u.ru_stime
+
+
+class Images:
+    def __enter__(self):
+        os.makedirs(BENCH, exist_ok=True)
+        self.dir = tempfile.mkdtemp(prefix="qcow2-", dir=BENCH)
+        noise = os.urandom(MIB)
+        with open(self("data.raw"), "wb") as f:
+            for _ in range(DATA_MIB):
+                f.write(noise)
+        sh("qemu-img", "convert", "-f", "raw", "-O", "qcow2", self("data.raw"), self("data.qcow2"))
+        sh("sync", self("data.raw"), self("data.qcow2"))
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __call__(self, name):
+        return os.path.join(self.dir, name)
+
+    def new(self, *options):
+        """An empty image of 4 GiB, or what the options say."""
+        path = self("new.qcow2")
+        if os.path.exists(path):
+            os.unlink(path)
+        sh("qemu-img", "create", "-q", "-f", "qcow2", *options, path,
+           *([] if "-b" in options else ["4G"]))
+        return path
+
+    def new_raw(self):
+        path = self("new.raw")
+        with open(path, "wb") as f:
+            f.truncate(4 << 30)
+        return path
+
+    def warm(self, name):
+        with open(self(name), "rb") as f:
+            while f.read(MIB):
+                pass
+
+
+def ours(path, *options):
+    """(requests per second, seconds of CPU for each)"""
+    cpu = child_cpu()
+    done = json.loads(sh(AMBER, "disk", "bench", "--json", *options, path))
+    return done["requests_per_second"], (child_cpu() - cpu) / done["requests"]
+
+
+def theirs(path, count, *options):
+    cpu = child_cpu()
+    text = sh("qemu-img", "bench", "-f", "qcow2", "-c", str(count), *options, path)
+    seconds = float(re.search(r"in ([\d.]+) seconds", text).group(1))
+    return count / seconds, (child_cpu() - cpu) / count
+
+
+def best(results, column, least=False):
+    values = {k: [r[column] for r in v] for k, v in results.items()}
+    pick = min if least else max
+    name = pick(values, key=lambda k: sorted(values[k])[len(values[k]) // 2])
+    return name, values[name]
+
+
+def beside(name, mine, his, target, cpu_target=None):
+    who, values = best(his, 0)
+    yield Figure(name, "op/s", [m[0] for m in mine], values, f"qemu-img {who}", target, more=True)
+    if cpu_target:
+        who, values = best(his, 1, least=True)
+        yield Figure(name, "us CPU/op", [m[1] * 1e6 for m in mine], [v * 1e6 for v in values],
+                     f"qemu-img {who}", cpu_target)
+
+
+def reads(images, rounds):
+    for direct in (False, True):
+        for depth, target in ((1, 3), (32, 2)):
+            mine, raw, his = [], [], {}
+            for _ in range(rounds):
+                images.warm("data.raw")
+                images.warm("data.qcow2")
+                how = ["-d", str(depth), "--step", str(STRIDE), "-t", "0.7"]
+                how += ["--direct"] if direct else []
+                mine.append(ours(images("data.qcow2"), *how))
+                raw.append(ours(images("data.raw"), *how))
+                for aio in DIRECT if direct else CACHED:
+                    his.setdefault(aio[1], []).append(theirs(
+                        images("data.qcow2"), 30000, "-d", str(depth), "-s", "4096", "-S",
+                        str(STRIDE), *aio))
+            name = f"{'O_DIRECT' if direct else 'cached'} 4 KiB read, depth {depth}"
+            yield from beside(name, mine, his, 1 if direct else target, 0.5 if direct else 0.4)
+            yield Figure(name, "op/s", [m[0] for m in mine], [m[0] for m in raw], "amber raw",
+                         0.95, more=True)
+
+
+WRITES = [  # name, qemu-img create's options, step, requests, against QEMU, against raw
+    ("allocating 4 KiB write, depth 32", [], 65536, 30000, 4, 0.7),
+    ("the same, extended L2, 128 KiB", ["-o", "extended_l2=on,cluster_size=128k"], 131072, 20000,
+     1, None),
+    ("copy-on-write of 4 KiB in 64 KiB", ["-b", "data.qcow2", "-F", "qcow2"], 65536, 4000, 2.5,
+     None),
+    ("allocating 64 KiB write, depth 32", [], 65536, 4000, 1, 0.95),
+]
+
+
+def writes(images, rounds):
+    for name, options, step, count, target, raw_target in WRITES:
+        size = "65536" if "64 KiB write" in name else "4096"
+        mine, raw, his = [], [], {}
+        for _ in range(rounds):
+            how = ["-w", "-d", "32", "-s", size, "--step", str(step), "-c", str(count)]
+            mine.append(ours(images.new(*options), *how))
+            raw.append(ours(images.new_raw(), "-f", "raw", *how))
+            for aio in CACHED:
+                his.setdefault(aio[1], []).append(theirs(
+                    images.new(*options), count, "-w", "-d", "32", "-s", size, "-S", str(step),
+                    *aio))
+        yield from beside(name, mine, his, target)
+        if raw_target:
+            yield Figure(name, "op/s", [m[0] for m in mine], [m[0] for m in raw], "amber raw",
+                         raw_target, more=True)
+
+
+def chains(images, rounds):
+    below = "data.qcow2"
+    for i in range(1, 64):
+        sh("qemu-img", "create", "-q", "-f", "qcow2", "-b", below, "-F", "qcow2",
+           images(f"l{i}.qcow2"))
+        below = f"l{i}.qcow2"
+    flat, flat_qemu = [], []
+    how = ["-d", "1", "--step", str(STRIDE), "-t", "0.7"]
+    theirs_how = [20000, "-d", "1", "-s", "4096", "-S", str(STRIDE), "-i", "io_uring"]
+    images.warm("data.qcow2")
+    for _ in range(rounds):
+        flat.append(ours(images("data.qcow2"), *how)[0])
+        flat_qemu.append(theirs(images("data.qcow2"), *theirs_how)[0])
+    for layers in (16, 64):
+        path = images(f"l{layers - 1}.qcow2")
+        yield Figure(f"read through {layers} layers", "op/s",
+                     [ours(path, *how)[0] for _ in range(rounds)], flat, "itself, 1 layer", 0.95,
+                     more=True)
+        yield Figure(f"qemu-img through {layers} layers", "op/s",
+                     [theirs(path, *theirs_how)[0] for _ in range(rounds)], flat_qemu,
+                     "itself, 1 layer")
+
+
+def seconds(*command):
+    began = time.monotonic()
+    sh(*command)
+    return (time.monotonic() - began) * 1e3
+
+
+def whole(images, rounds):
+    new, mine, his = images("copy.qcow2"), [], []
+    for _ in range(rounds):
+        mine.append(seconds(AMBER, "disk", "convert", "-f", "raw", images("data.raw"), new))
+        os.unlink(new)
+        his.append(seconds("qemu-img", "convert", "-m", "16", "-W", "-f", "raw", "-O", "qcow2",
+                           images("data.raw"), new))
+        os.unlink(new)
+    yield Figure(f"convert of {DATA_MIB} MiB", "ms", mine, his, "qemu-img -m16 -W", 1)
+    path = images.new("-o", "cluster_size=4k")
+    ours(path, "-w", "-s", "4096", "--step", "8192", "-c", "200000")
+    mine = [seconds(AMBER, "disk", "check", path) for _ in range(rounds)]
+    his = [seconds("qemu-img", "check", "-q", path) for _ in range(rounds)]
+    yield Figure("check of 200,000 clusters", "ms", mine, his, "qemu-img", 0.333)
+
+
+def layer(rounds):
+    if not shutil.which("qemu-img"):
+        raise CantMeasure("qemu-img is not installed")
+    rounds = max(2, turns(rounds))
+    with Images() as images:
+        for part in (reads, writes, chains, whole):
+            yield from part(images, rounds)
