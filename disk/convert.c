@@ -71,6 +71,14 @@ static int make_new(struct conversion *k, const struct new_file *f)
 	return qcow2_create(f->fd, &k->c->options, &file_ops_real, k->e);
 }
 
+/* What is written when it is closed could fail without a word. */
+static int flush(struct conversion *k)
+{
+	int r = copy_request(k->to, k->q, DISK_FLUSH, 0, 0);
+
+	return r ? err_sys(k->e, r, "writing its tables") : 0;
+}
+
 static int fill(struct conversion *k, const struct new_file *f)
 {
 	struct copy_plan plan = {
@@ -90,6 +98,8 @@ static int fill(struct conversion *k, const struct new_file *f)
 		plan.to = k->to;
 		plan.q = k->q;
 		r = copy_run(&plan, k->e);
+		if (!r)
+			r = flush(k);
 	}
 	k->c->copied = plan.copied;
 	if (r)

@@ -443,6 +443,8 @@ bool disk_is_poisoned(const struct disk *d)
 
 void disk_verified(struct disk *d)
 {
+	if (d->is_poisoned && d->ops->verified)
+		d->ops->verified(d);
 	d->is_poisoned = false;
 	disk_changed(d); /* what the failed sync left */
 }

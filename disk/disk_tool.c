@@ -48,6 +48,8 @@ static int look_at_file(int fd, uint64_t guest, uint64_t bytes,
 		return 0;
 	}
 	hole = lseek(fd, at, SEEK_HOLE);
+	/* The end of the file may be no multiple of a sector. */
+	hole = (hole + DISK_SECTOR_BYTES - 1) & ~(off_t)(DISK_SECTOR_BYTES - 1);
 	if (hole > at)
 		out->bytes = MIN(bytes, (uint64_t)(hole - at));
 	return 0;

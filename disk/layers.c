@@ -238,9 +238,10 @@ static int look_different(void *ctx, uint64_t at, uint64_t left, uint64_t *n,
 	r = chain_read(chain_of(k->top), 1, k->memory[0], *n, at);
 	if (!r)
 		r = peek_new(k, k->memory[1], *n, at);
+	/* As data, zeroes too: those that are no data depend on what is
+	 * behind, and that is what changes. */
 	if (!r && memcmp(k->memory[0], k->memory[1], *n))
-		*what = memory_is_zero(k->memory[0], *n) ? COPY_ZERO
-							 : COPY_DATA;
+		*what = COPY_DATA;
 	return r;
 }
 

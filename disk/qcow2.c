@@ -18,6 +18,7 @@
 #include "disk/file_io.h"
 
 #define BLOCK_CACHE_BYTES (4U << 20)
+#define FLUSHES_MAX	  4 /* for a place in a cache */
 /* Beyond this size of a file its clusters are not told from tables by the
  * bitmap, which would be too large. */
 #define META_BITMAP_MAX (32U << 20)
@@ -37,6 +38,14 @@ int qcow2_wrong(struct qcow2 *q, const char *fmt, ...)
 	return err_set(&q->why, -EIO, "%s is damaged: %s", q->path, text);
 }
 
+int qcow2_sync(struct qcow2 *q)
+{
+	int r = file_sync(q->files, q->fd);
+
+	q->sync_failed |= r != 0;
+	return r;
+}
+
 int qcow2_mark_corrupt(struct qcow2 *q)
 {
 	uint8_t field[8];
@@ -51,10 +60,16 @@ int qcow2_mark_corrupt(struct qcow2 *q)
 	put_be64(field, q->h.incompatible);
 	r = file_write_at(q->files, q->fd, field, sizeof(field),
 			  QCOW2_AT_INCOMPATIBLE);
-	return r ? r : file_sync(q->files, q->fd);
+	return r ? r : qcow2_sync(q);
 }
 
 /* --- which clusters are metadata ------------------------------------- */
+
+bool qcow2_may_be_table(const struct qcow2 *q, uint64_t host)
+{
+	return host >> q->cluster_bits >= (uint64_t)META_BITMAP_MAX * 8 ||
+	       qcow2_is_meta(q, host, 1);
+}
 
 bool qcow2_is_meta(const struct qcow2 *q, uint64_t host, uint64_t bytes)
 {
@@ -302,6 +317,11 @@ int qcow2_open(struct qcow2 *q, int fd, const char *path,
 		r = read_tables(q, e);
 	if (!r)
 		r = init_caches(q, cache_bytes, e);
+	if (!r && mode == QCOW2_WRITE && q->why.code)
+		r = err_set(e, -EROFS,
+			    "%s: open it read-only (ro), or repair it: amber "
+			    "disk check --repair",
+			    q->why.text);
 	if (!r)
 		r = clear_autoclear(q, e);
 	if (r)
@@ -328,12 +348,16 @@ void qcow2_fini(struct qcow2 *q)
 int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
 		    struct table **out)
 {
+	unsigned int tries;
 	int r = tables_add(t, offset, out);
 
-	if (r != -EAGAIN)
-		return r;
-	r = qcow2_flush(q);
-	return r ? r : tables_add(t, offset, out);
+	/* What became free by the flush may have made them dirty again. */
+	for (tries = 0; r == -EAGAIN && tries < FLUSHES_MAX; tries++) {
+		r = q->is_frozen ? -EIO : qcow2_flush(q);
+		if (!r)
+			r = tables_add(t, offset, out);
+	}
+	return r == -EAGAIN ? -EIO : r;
 }
 
 static int write_table(struct qcow2 *q, struct tables *t, struct table *table)
@@ -445,10 +469,7 @@ static int step(struct qcow2 *q, int (*write)(struct qcow2 *q), bool always)
 		return r;
 	if (!r && !always)
 		return 0;
-	r = file_sync(q->files, q->fd);
-	if (r)
-		qcow2_distrust(q);
-	return r;
+	return qcow2_sync(q);
 }
 
 int qcow2_flush(struct qcow2 *q)
@@ -462,8 +483,15 @@ int qcow2_flush(struct qcow2 *q)
 	return r ? r : qcow2_settle(q);
 }
 
+void qcow2_freeze(struct qcow2 *q)
+{
+	q->is_frozen = true;
+	q->sync_failed = false;
+}
+
 void qcow2_distrust(struct qcow2 *q)
 {
+	q->is_frozen = false;
 	tables_distrust(&q->l2s);
 	tables_distrust(&q->blocks);
 	q->l1_dirty = (struct dirty_range){ 0, q->h.l1_entries };

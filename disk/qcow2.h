@@ -29,12 +29,15 @@
 struct cluster_run {
 	uint64_t first, count; /* clusters of the file */
 	uint64_t age;	       /* of the youngest I/O that may still use them */
+	bool is_table;
 };
 
 struct run_list {
 	struct cluster_run *run; /* owned */
 	size_t count, room;
 };
+
+#define QCOW2_FREED_MAX 65536 /* runs; see qcow2_is_full() */
 
 struct dirty_range {
 	uint64_t from, to; /* entries; equal: none */
@@ -69,6 +72,8 @@ struct qcow2 {
 		io_age; /* when the oldest I/O under way began, or UINT64_MAX */
 	struct run_list freed, settling;
 	uint64_t changes; /* of metadata; grows */
+	bool sync_failed; /* a sync in here; the owner poisons the disk */
+	bool is_frozen;	  /* poisoned: nothing is written to make room */
 	bool is_corrupt;
 	struct err why; /* the first thing that was found wrong */
 };
@@ -123,7 +128,8 @@ int qcow2_link(struct qcow2 *q, uint64_t guest, uint64_t count, uint64_t host,
 	       uint32_t unit, uint32_t units);
 /*
  * Whole units read as zeroes. keep: their clusters stay allocated.
- * *done: how many bytes of them; -EOPNOTSUPP: write zeroes (version 2).
+ * *done: how many bytes of them, fewer when a flush is due; -EOPNOTSUPP:
+ * write zeroes (version 2).
  */
 int qcow2_zero(struct qcow2 *q, uint64_t guest, uint64_t bytes, bool keep,
 	       bool has_backing, uint64_t *done);
@@ -136,9 +142,18 @@ int qcow2_write_pointers(struct qcow2 *q);
 int qcow2_settle(struct qcow2 *q);
 /* All of it, with syncs. -EIO: a sync failed, nothing is known. */
 int qcow2_flush(struct qcow2 *q);
-/* A sync failed: all that is in memory must be written again. */
+/* A sync failed: nothing is known, nothing is written. */
+void qcow2_freeze(struct qcow2 *q);
+/* Somebody looked: all that is in memory is written again by a flush. */
 void qcow2_distrust(struct qcow2 *q);
+/* A sync of the image's file; a failure is remembered. */
+int qcow2_sync(struct qcow2 *q);
 bool qcow2_is_dirty(const struct qcow2 *q);
+/* So much was given up that a flush is due. */
+static inline bool qcow2_is_full(const struct qcow2 *q)
+{
+	return q->freed.count > QCOW2_FREED_MAX;
+}
 
 /*
  * The disk has this many bytes now. All is flushed; what a smaller disk
@@ -163,6 +178,8 @@ int qcow2_mark_corrupt(struct qcow2 *q);
 /* Remembers the first thing wrong; returns -EIO. */
 int qcow2_wrong(struct qcow2 *q, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Not known to be anything else: far behind it isn't looked. */
+bool qcow2_may_be_table(const struct qcow2 *q, uint64_t host);
 bool qcow2_is_meta(const struct qcow2 *q, uint64_t host, uint64_t bytes);
 int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta);
 /* A table of big-endian numbers as an array, which is the caller's. */
@@ -173,9 +190,13 @@ int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
 		    struct table **out);
 int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out);
 int qcow2_get_refcount(struct qcow2 *q, uint64_t cluster, uint64_t *out);
+bool qcow2_has_block(const struct qcow2 *q, uint64_t cluster);
 int qcow2_set_refcount(struct qcow2 *q, uint64_t cluster, uint64_t value);
-/* Gives up clusters that a pointer named until now. */
-int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count);
+/* Gives up clusters that a pointer named until now, as data or a table. */
+int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count,
+		  bool is_table);
+/* May entry i of an L2 table be given up, or changed? */
+int qcow2_check_entry(struct qcow2 *q, const struct table *t, uint64_t i);
 uint64_t qcow2_read_count(const uint8_t *block, uint64_t i, uint32_t order);
 void qcow2_write_count(uint8_t *block, uint64_t i, uint32_t order, uint64_t n);
 

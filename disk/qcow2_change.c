@@ -4,7 +4,9 @@
  * memory only; the steps of a flush write them (disk/qcow2.h). The image's
  * thread.
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -50,19 +52,26 @@ static int copy_l2(struct qcow2 *q, uint64_t i, struct table **out)
 {
 	uint64_t old = q->l1[i] & QCOW2_OFFSET;
 	struct table *from, *to = NULL;
-	int r = make_l2(q, &to);
+	uint8_t *content = malloc(q->cluster_bytes);
+	int r;
 
-	if (!r)
-		r = qcow2_load_l2(q, i, &from);
-	if (r)
-		return r;
-	/* Loading may have flushed, but the newest table is not pushed out. */
-	memcpy(to->bytes, from->bytes, q->cluster_bytes);
-	table_changed(&q->l2s, to, 0, q->cluster_bytes);
-	to->is_new = true;
-	point_l1(q, i, to);
-	*out = to;
-	return qcow2_give_up(q, old >> q->cluster_bits, 1);
+	if (!content)
+		return -ENOMEM;
+	/* Kept apart: making the other one may push this one out. */
+	r = qcow2_load_l2(q, i, &from);
+	if (!r) {
+		memcpy(content, from->bytes, q->cluster_bytes);
+		r = make_l2(q, &to);
+	}
+	if (!r) {
+		memcpy(to->bytes, content, q->cluster_bytes);
+		table_changed(&q->l2s, to, 0, q->cluster_bytes);
+		point_l1(q, i, to);
+		*out = to;
+		r = qcow2_give_up(q, old >> q->cluster_bits, 1, true);
+	}
+	free(content);
+	return r;
 }
 
 static int need_l2(struct qcow2 *q, uint64_t i, struct table **out)
@@ -92,14 +101,14 @@ static int give_up_entry(struct qcow2 *q, uint64_t standard)
 	if (!(standard & QCOW2_COMPRESSED)) {
 		if (!host)
 			return 0;
-		return qcow2_give_up(q, host >> q->cluster_bits, 1);
+		return qcow2_give_up(q, host >> q->cluster_bits, 1, false);
 	}
 	host = standard & ((UINT64_C(1) << shift) - 1);
 	sectors = standard >> shift & ((UINT64_C(1) << size_bits) - 1);
 	first = host >> q->cluster_bits;
 	last = ((host & ~UINT64_C(511)) + (sectors + 1) * 512 - 1) >>
 	       q->cluster_bits;
-	return qcow2_give_up(q, first, last - first + 1);
+	return qcow2_give_up(q, first, last - first + 1, false);
 }
 
 static void put_entry(struct qcow2 *q, struct table *t, uint64_t i,
@@ -144,7 +153,10 @@ static int link_one(struct qcow2 *q, struct table *t, uint64_t i, uint64_t host,
 	bool is_same =
 		!(old & QCOW2_COMPRESSED) && (old & QCOW2_OFFSET) == host;
 	uint32_t mask = unit_mask(unit, units);
+	int r = qcow2_check_entry(q, t, i);
 
+	if (r)
+		return r;
 	if (q->subclusters > 1) {
 		bitmap &= ~((uint64_t)mask << 32);
 		bitmap |= mask;
@@ -195,7 +207,10 @@ static int zero_one(struct qcow2 *q, struct table *t, uint64_t i,
 	bool has_bit = q->h.version >= 3 && (j->has_backing || j->keep);
 	uint64_t zero = q->subclusters == 1 && has_bit ? QCOW2_ZERO : 0;
 	uint32_t mask = unit_mask(j->unit, j->units);
+	int r = qcow2_check_entry(q, t, i);
 
+	if (r)
+		return r;
 	if (q->subclusters > 1) {
 		bitmap &= ~(uint64_t)mask;
 		bitmap = has_bit ? bitmap | (uint64_t)mask << 32
@@ -273,6 +288,8 @@ int qcow2_zero(struct qcow2 *q, uint64_t guest, uint64_t bytes, bool keep,
 		guest += n;
 		bytes -= n;
 		*done += n;
+		if (qcow2_is_full(q))
+			return 0;
 	}
 	return 0;
 }

@@ -328,7 +328,9 @@ static int fix_count(struct check *k, uint64_t cluster, uint64_t count)
 	bool is_leak = count > k->refs[cluster];
 	int r;
 
-	if (!may_fix(k, is_leak ? QCOW2_LEAK : QCOW2_CORRUPTION))
+	/* A new block would go where it does not know what is there. */
+	if (!may_fix(k, is_leak ? QCOW2_LEAK : QCOW2_CORRUPTION) ||
+	    !qcow2_has_block(k->q, cluster))
 		return 0;
 	r = qcow2_set_refcount(k->q, cluster, k->refs[cluster]);
 	if (r)

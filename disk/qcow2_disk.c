@@ -124,12 +124,23 @@ static void part_read(struct io *io, int error)
 		disk_finish(r, error);
 }
 
-static int read_fd(const struct disk *d, const struct disk_request *r,
-		   unsigned int layer)
+int qcow2_data_fd(const struct disk *d, const struct disk_request *r,
+		  uint64_t host)
 {
-	if (layer)
-		return qcow2_disk(d)->chain.layer[layer].fd;
-	return disk_is_aligned(d, r) ? d->fd : qcow2_disk(d)->cached_fd;
+	uint64_t all = host | r->part.bytes | r->moved;
+
+	if (d->info.cache != DISK_DIRECT)
+		return d->fd;
+	return disk_is_aligned(d, r) && !(all % d->offset_align)
+		       ? d->fd
+		       : qcow2_disk(d)->cached_fd;
+}
+
+static int read_fd(const struct disk *d, const struct disk_request *r,
+		   unsigned int layer, uint64_t host)
+{
+	return layer ? qcow2_disk(d)->chain.layer[layer].fd
+		     : qcow2_data_fd(d, r, host);
 }
 
 /* True: it is on its way. */
@@ -145,8 +156,8 @@ static bool read_part(struct disk *d, struct disk_request *r, int *error)
 		return false;
 	r->part.bytes = x.bytes;
 	if (x.kind == QCOW2_DATA) {
-		qcow2_start(d, r, IO_READ, read_fd(d, r, x.layer), x.host,
-			    part_read);
+		qcow2_start(d, r, IO_READ, read_fd(d, r, x.layer, x.host),
+			    x.host, part_read);
 		return true;
 	}
 	if (x.kind == QCOW2_PACKED) {
@@ -164,18 +175,41 @@ static bool read_part(struct disk *d, struct disk_request *r, int *error)
 
 /* --- the way of a request -------------------------------------------- */
 
+bool qcow2_is_poisoned(struct disk *d)
+{
+	if (top_of(d)->sync_failed) {
+		d->is_poisoned = true;
+		qcow2_freeze(top_of(d));
+	}
+	return d->is_poisoned;
+}
+
 void qcow2_end(struct disk *d, struct disk_request *r, int error)
 {
 	bool is_durable = r->durable || d->info.cache == DISK_WRITETHROUGH;
 
 	free(r->bounce);
 	r->bounce = NULL;
+	qcow2_is_poisoned(d); /* known before anybody hears of it */
 	if (r->op != DISK_READ)
 		disk_changed(d);
 	if (!error && is_durable && (r->op == DISK_WRITE || r->op == DISK_ZERO))
 		qcow2_disk_flush(d, r);
 	else
 		disk_conclude(d, r, error);
+}
+
+static void qcow2_verified(struct disk *d)
+{
+	qcow2_distrust(top_of(d));
+}
+
+/* Rare, and not while another flush relies on its order. */
+static int make_room(struct disk *d)
+{
+	if (!qcow2_is_full(top_of(d)) || is_frozen(qcow2_disk(d)))
+		return 0;
+	return qcow2_flush(top_of(d));
 }
 
 void qcow2_go_on(struct disk *d, struct disk_request *r)
@@ -186,11 +220,13 @@ void qcow2_go_on(struct disk *d, struct disk_request *r)
 				      : qcow2_zero_part;
 	int error = 0;
 
-	if (d->is_poisoned && r->op != DISK_READ)
+	if (qcow2_is_poisoned(d) && r->op != DISK_READ)
 		error = -EIO;
-	while (!error && r->moved < r->bytes)
-		if (next(d, r, &error))
+	while (!error && r->moved < r->bytes) {
+		error = make_room(d);
+		if (!error && next(d, r, &error))
 			return;
+	}
 	if (error && r->op != DISK_READ)
 		qcow2_mark_corrupt(top_of(d));
 	qcow2_end(d, r, error);
@@ -294,4 +330,5 @@ const struct disk_ops qcow2_ops = {
 	.open = qcow2_disk_open,
 	.close = qcow2_disk_close,
 	.submit = qcow2_submit,
+	.verified = qcow2_verified,
 };

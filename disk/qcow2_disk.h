@@ -54,6 +54,9 @@ void request_list_add(struct request_list *l, struct disk_request *r);
 /* Empties l; the requests, through next. */
 struct disk_request *request_list_take(struct request_list *l);
 
+/* Is it? A sync that failed in a corner of the image makes it so. */
+bool qcow2_is_poisoned(struct disk *d);
+
 /* Begins the next part of r, or concludes it. */
 void qcow2_go_on(struct disk *d, struct disk_request *r);
 /* r is over: a durable one is flushed first. */
@@ -71,6 +74,9 @@ bool qcow2_zero_part(struct disk *d, struct disk_request *r, int *error);
 /* The part of r, or what was gathered for it, is with the queue from now on. */
 void qcow2_start(struct disk *d, struct disk_request *r, enum io_op op, int fd,
 		 uint64_t offset, void (*done)(struct io *io, int error));
+/* Of the top: with direct I/O only where all is aligned for it. */
+int qcow2_data_fd(const struct disk *d, const struct disk_request *r,
+		  uint64_t host);
 void qcow2_started_over(struct disk *d, struct disk_request *r);
 bool qcow2_is_taken(struct disk *d, uint64_t guest, uint64_t bytes);
 

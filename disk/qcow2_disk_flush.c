@@ -48,7 +48,7 @@ static void poison(struct disk *d, int error)
 	struct disk_request *list = request_list_take(&k->flushing);
 
 	d->is_poisoned = true;
-	qcow2_distrust(top_of(d));
+	qcow2_freeze(top_of(d));
 	k->stage = FLUSH_IDLE;
 	finish_list(list, error);
 	finish_list(request_list_take(&k->to_flush), -EIO);
@@ -73,8 +73,8 @@ static void synced(struct io *io, int error)
 {
 	struct disk *d = IO_OWNER(io, struct disk, sync);
 
-	if (error)
-		poison(d, error);
+	if (error || top_of(d)->sync_failed)
+		poison(d, error ? error : -EIO);
 	else
 		advance(d);
 }
@@ -95,12 +95,13 @@ static void advance(struct disk *d)
 
 	switch (k->stage) {
 	case FLUSH_IDLE:
+	case FLUSH_BLOCKS:
+		/* More of them may have come with the writes meanwhile: the
+		 * table that names them is written next. */
 		k->stage = FLUSH_BLOCKS;
 		r = qcow2_write_new_blocks(top_of(d));
 		if (r)
 			break;
-		__attribute__((fallthrough));
-	case FLUSH_BLOCKS:
 		k->stage = FLUSH_COUNTS;
 		r = qcow2_write_counts(top_of(d));
 		r = r < 0 ? r : 1; /* data is always synced */
@@ -114,7 +115,9 @@ static void advance(struct disk *d)
 	case FLUSH_POINTERS:
 		break;
 	}
-	if (r < 0)
+	if (r < 0 && top_of(d)->sync_failed)
+		poison(d, r);
+	else if (r < 0)
 		give_up(d, r);
 	else if (r)
 		sync_all(d);
@@ -138,7 +141,7 @@ void qcow2_disk_flush(struct disk *d, struct disk_request *r)
 {
 	struct qcow2_disk *k = qcow2_disk(d);
 
-	if (d->is_poisoned) {
+	if (qcow2_is_poisoned(d)) {
 		disk_conclude(d, r, -EIO);
 		return;
 	}

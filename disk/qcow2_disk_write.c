@@ -110,11 +110,6 @@ static void written_in_place(struct io *io, int error)
 	next_part(r->disk, r, error);
 }
 
-static int write_fd(const struct disk *d, const struct disk_request *r)
-{
-	return disk_is_aligned(d, r) ? d->fd : qcow2_disk(d)->cached_fd;
-}
-
 /* --- filling --------------------------------------------------------- */
 
 /* The part, and the whole units around it that are written with it. */
@@ -189,11 +184,15 @@ static void submit_anew(struct disk *d, struct disk_request *r,
 			const struct region *g)
 {
 	uint64_t at = r->bounce ? g->from : g->at;
+	uint64_t place = r->part.host + (at - r->part.guest);
+	uint64_t all = place | (g->to - g->from);
+	int fd = qcow2_data_fd(d, r, place);
 
+	if (r->bounce)
+		fd = all % d->offset_align ? qcow2_disk(d)->cached_fd : d->fd;
 	r->part.next_alloc = qcow2_disk(d)->allocs;
 	qcow2_disk(d)->allocs = r;
-	qcow2_start(d, r, IO_WRITE, r->bounce ? d->fd : write_fd(d, r),
-		    r->part.host + (at - r->part.guest), written_anew);
+	qcow2_start(d, r, IO_WRITE, fd, place, written_anew);
 }
 
 /* How many whole clusters of the run from `at` on are written at once. */
@@ -303,7 +302,8 @@ bool qcow2_write_part(struct disk *d, struct disk_request *r, int *error)
 		return write_anew(d, r, &x, error);
 	r->part.bytes = x.bytes;
 	r->part.count = 0;
-	qcow2_start(d, r, IO_WRITE, write_fd(d, r), x.host, written_in_place);
+	qcow2_start(d, r, IO_WRITE, qcow2_data_fd(d, r, x.host), x.host,
+		    written_in_place);
 	return true;
 }
 

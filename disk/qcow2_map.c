@@ -22,7 +22,7 @@ static int check_l2(struct qcow2 *q, uint64_t i, uint64_t offset)
 	if (q->l1[i] & QCOW2_L1_RESERVED || offset % q->cluster_bytes)
 		return qcow2_wrong(q, "L1 entry %" PRIu64 " is %#" PRIx64, i,
 				   q->l1[i]);
-	if (offset >= q->end || !qcow2_is_meta(q, offset, 1))
+	if (offset >= q->end || !qcow2_may_be_table(q, offset))
 		return qcow2_wrong(q,
 				   "L1 entry %" PRIu64 " points to %#" PRIx64
 				   ", where no L2 table can be",
@@ -134,6 +134,15 @@ static int describe_packed(struct qcow2 *q, const struct entry *en,
 	x->packed_bytes = (uint32_t)((sectors + 1) * 512 - (host & 511));
 	x->is_ours = false;
 	return 0;
+}
+
+int qcow2_check_entry(struct qcow2 *q, const struct table *t, uint64_t i)
+{
+	struct entry en = get_entry(q, t, i);
+	struct qcow2_extent x;
+
+	return en.standard & QCOW2_COMPRESSED ? describe_packed(q, &en, &x)
+					      : check_entry(q, &en);
 }
 
 static int first_unit(struct qcow2 *q, const struct entry *en, uint32_t s,

@@ -12,7 +12,7 @@
 #include "disk/file_io.h"
 #include "disk/qcow2.h"
 
-#define RUNS_MAX 65536 /* given up and not settled; then a flush is due */
+#define RUNS_MAX (1U << 20) /* given up and not settled: then it is a leak */
 
 /* --- a block --------------------------------------------------------- */
 
@@ -55,7 +55,7 @@ static uint64_t count_max(const struct qcow2 *q)
 static int check_block(struct qcow2 *q, uint64_t i, uint64_t offset)
 {
 	if (q->rt[i] & QCOW2_RT_RESERVED || offset % q->cluster_bytes ||
-	    offset >= q->end || !qcow2_is_meta(q, offset, 1))
+	    offset >= q->end || !qcow2_may_be_table(q, offset))
 		return qcow2_wrong(
 			q, "refcount table entry %" PRIu64 " is %#" PRIx64, i,
 			q->rt[i]);
@@ -134,8 +134,12 @@ static int make_block(struct qcow2 *q, uint64_t i, struct table **out)
 	uint64_t cluster = i << q->block_bits;
 	uint64_t offset = cluster << q->cluster_bits;
 	struct table *t;
-	int r = qcow2_add_table(q, &q->blocks, offset, &t);
+	int r;
 
+	if (!offset || qcow2_is_meta(q, offset, 1))
+		return qcow2_wrong(q, "refcount block %" PRIu64 " is missing",
+				   i);
+	r = qcow2_add_table(q, &q->blocks, offset, &t);
 	if (!r)
 		r = qcow2_set_meta(q, offset, true);
 	if (r)
@@ -217,7 +221,7 @@ static int write_growth(struct qcow2 *q, const struct growth *g,
 		r = file_write_at(q->files, q->fd, cluster, q->cluster_bytes,
 				  at + (c << q->cluster_bits));
 	}
-	return r ? r : file_sync(q->files, q->fd);
+	return r ? r : qcow2_sync(q);
 }
 
 /* The switch: offset and size stand side by side in the header. */
@@ -234,7 +238,7 @@ static int switch_table(struct qcow2 *q, const struct growth *g,
 	r = file_write_at(q->files, q->fd, field, sizeof(field),
 			  QCOW2_AT_RT_OFFSET);
 	if (!r)
-		r = file_sync(q->files, q->fd);
+		r = qcow2_sync(q);
 	if (r)
 		return r;
 	free(q->rt);
@@ -248,7 +252,7 @@ static int switch_table(struct qcow2 *q, const struct growth *g,
 	}
 	for (c = 0; c < old_clusters && !r; c++)
 		r = qcow2_set_meta(q, (old + c) << q->cluster_bits, false);
-	return r ? r : qcow2_give_up(q, old, old_clusters);
+	return r ? r : qcow2_give_up(q, old, old_clusters, false);
 }
 
 /* Everything else is on disk first, so that only the switch is at stake. */
@@ -294,6 +298,13 @@ static int need_block(struct qcow2 *q, uint64_t cluster, struct table **out)
 	return r;
 }
 
+bool qcow2_has_block(const struct qcow2 *q, uint64_t cluster)
+{
+	uint64_t i = cluster >> q->block_bits;
+
+	return i < q->rt_entries && q->rt[i];
+}
+
 int qcow2_set_refcount(struct qcow2 *q, uint64_t cluster, uint64_t value)
 {
 	uint64_t mask = (UINT64_C(1) << q->block_bits) - 1;
@@ -337,9 +348,15 @@ int qcow2_take(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got,
 			break;
 		at++;
 	}
+	if (!at || qcow2_is_meta(q, at << q->cluster_bits, 1))
+		return qcow2_wrong(q,
+				   "the table in cluster %#" PRIx64
+				   " has a refcount of 0",
+				   at);
 	*fresh = at >= q->fresh;
 	for (n = 0; n < want && n <= mask - (at & mask); n++) {
 		if (!is_free(q, t, (at + n) & mask) ||
+		    qcow2_is_meta(q, (at + n) << q->cluster_bits, 1) ||
 		    *fresh != (at + n >= q->fresh))
 			break;
 	}
@@ -372,7 +389,7 @@ static int add_run(struct run_list *l, const struct cluster_run *run)
 	struct cluster_run *more;
 	size_t room;
 
-	if (last && last->age == run->age &&
+	if (last && last->age == run->age && last->is_table == run->is_table &&
 	    last->first + last->count == run->first) {
 		last->count += run->count;
 		return 0;
@@ -390,9 +407,10 @@ static int add_run(struct run_list *l, const struct cluster_run *run)
 }
 
 /* The clusters a flush may lose to a leak when memory is short. */
-int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count)
+int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count,
+		  bool is_table)
 {
-	struct cluster_run run = { first, count, q->age };
+	struct cluster_run run = { first, count, q->age, is_table };
 
 	if (q->freed.count >= RUNS_MAX)
 		return 0;
@@ -415,11 +433,20 @@ static void forget_table(struct qcow2 *q, uint64_t cluster)
 		tables_drop(&q->l2s, t);
 }
 
-static int drop_one(struct qcow2 *q, uint64_t cluster, bool *is_free_now)
+static int drop_one(struct qcow2 *q, uint64_t cluster, bool is_table,
+		    bool *is_free_now)
 {
 	uint64_t n;
-	int r = qcow2_get_refcount(q, cluster, &n);
+	int r;
 
+	*is_free_now = false;
+	if (!cluster ||
+	    (!is_table && qcow2_is_meta(q, cluster << q->cluster_bits, 1)))
+		return qcow2_wrong(q,
+				   "cluster %#" PRIx64
+				   " was in use as data and is a table",
+				   cluster);
+	r = qcow2_get_refcount(q, cluster, &n);
 	if (!r && !n)
 		return qcow2_wrong(q,
 				   "cluster %#" PRIx64
@@ -443,7 +470,7 @@ static int drop_run(struct qcow2 *q, const struct cluster_run *run)
 	int r = 0;
 
 	for (c = run->first; c < run->first + run->count && !r; c++) {
-		r = drop_one(q, c, &is_free_now);
+		r = drop_one(q, c, run->is_table, &is_free_now);
 		if (is_free_now) {
 			from = n ? from : c;
 			n++;

@@ -66,7 +66,7 @@ static int switch_header(struct qcow2 *q, uint64_t bytes, uint64_t entries,
 	put_be32(field + 12, (uint32_t)entries);
 	put_be64(field + 16, l1_offset);
 	r = file_write_at(q->files, q->fd, field, sizeof(field), QCOW2_AT_SIZE);
-	return r ? r : file_sync(q->files, q->fd);
+	return r ? r : qcow2_sync(q);
 }
 
 static int use_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries,
@@ -81,7 +81,8 @@ static int use_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries,
 	for (i = 0; i < bytes && !r; i += q->cluster_bytes) {
 		r = qcow2_set_meta(q, old + i, false);
 		if (!r)
-			r = qcow2_give_up(q, (old + i) >> q->cluster_bits, 1);
+			r = qcow2_give_up(q, (old + i) >> q->cluster_bits, 1,
+					  false);
 	}
 	free(q->l1);
 	q->l1 = l1;
@@ -99,6 +100,11 @@ static int grow_l1(struct qcow2 *q, uint64_t bytes, uint64_t entries)
 
 	if (!l1)
 		return -ENOMEM;
+	/* Each range of clusters has its refcount block at its start. */
+	if (clusters >= UINT64_C(1) << q->block_bits) {
+		free(l1);
+		return -EFBIG;
+	}
 	memcpy(l1, q->l1, q->h.l1_entries * sizeof(*l1));
 	r = take_row(q, clusters, &host);
 	if (!r)
@@ -134,6 +140,12 @@ int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e)
 		r = grow_l1(q, bytes, entries);
 	else
 		r = switch_header(q, bytes, q->h.l1_entries, q->h.l1_offset);
+	if (r == -EFBIG)
+		return err_set(e, r,
+			       "%s: its L1 table would need more clusters in a "
+			       "row than a refcount block counts: convert it "
+			       "to larger clusters",
+			       q->path);
 	if (r)
 		return err_sys(e, r, "%s: its new size", q->path);
 	q->h.bytes = bytes;

@@ -141,17 +141,22 @@ static int clear_l2(struct qcow2 *q, uint64_t i)
 	uint64_t span = UINT64_C(1) << (q->l2_bits + q->cluster_bits), done;
 	uint64_t table = (q->l1[i] & QCOW2_OFFSET) >> q->cluster_bits;
 	bool is_ours = q->l1[i] & QCOW2_COPIED;
+	uint64_t at;
 	int r = 0;
 
 	/* A shared table counts its clusters for the other one, too. */
-	if (is_ours)
-		r = qcow2_zero(q, i * span, span, false, false, &done);
+	for (at = 0; is_ours && at < span && !r; at += done) {
+		r = qcow2_zero(q, i * span + at, span - at, false, false,
+			       &done);
+		if (!r && qcow2_is_full(q))
+			r = qcow2_flush(q);
+	}
 	if (r)
 		return r;
 	q->l1[i] = 0;
 	range_add(&q->l1_dirty, i);
 	q->changes++;
-	return qcow2_give_up(q, table, 1);
+	return qcow2_give_up(q, table, 1, true);
 }
 
 int qcow2_clear(struct qcow2 *q)

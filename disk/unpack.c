@@ -12,7 +12,8 @@
 
 #include "disk/chain.h"
 
-#define WINDOW_BITS (-12) /* raw deflate; QEMU writes 4 KiB windows */
+#define ZSTD_WINDOW_LOG 22    /* more than a cluster makes no sense */
+#define WINDOW_BITS	(-12) /* raw deflate; QEMU writes 4 KiB windows */
 
 static int unpack_deflate(const uint8_t *in, size_t n, uint8_t *out,
 			  size_t out_bytes)
@@ -45,6 +46,7 @@ static int unpack_zstd(const uint8_t *in, size_t n, uint8_t *out,
 
 	if (!ctx)
 		return -ENOMEM;
+	ZSTD_DCtx_setParameter(ctx, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG);
 	while (to.pos < to.size) {
 		before = from.pos + to.pos;
 		r = ZSTD_decompressStream(ctx, &to, &from);

@@ -47,7 +47,9 @@ void vm_config_fini(struct vm_config *c)
 	free(c->initrd);
 	free(c->append);
 	free(c->ready);
-	for (i = 0; i < c->disks; i++)
+	for (i = 0; i < c->disks; i++) {
 		free(c->disk[i].path);
+		free(c->disk[i].allow_backing);
+	}
 	memset(c, 0, sizeof(*c));
 }

@@ -301,6 +301,48 @@ def a_rebased_image_shows_what_it_showed(home):
     disk(home, "compare", "a.qcow2", "moved.raw")
 
 
+def a_rebase_keeps_zeroes_zero(home):
+    with open(f"{home.dir}/old.raw", "wb") as f:
+        f.truncate(1 << 20)
+    with open(f"{home.dir}/new.raw", "wb") as f:
+        f.write(b"\x77" * (1 << 20))
+    for options in (["1M"], ["-b", "old.raw", "-F", "raw"]):
+        for kind in ([], ["-o", "compat=0.10"], ["-o", "extended_l2=on"]):
+            disk(home, "create", *kind, *options[:-1 if len(options) == 1 else None], "a.qcow2",
+                 *(options if len(options) == 1 else []))
+            sh(home, "qemu-io", "-c", "write -P 5 64k 10k", "a.qcow2")
+            sh(home, "qemu-img", "convert", "-O", "raw", "a.qcow2", "flat.raw")
+            disk(home, "rebase", "-b", "new.raw", "-F", "raw", "a.qcow2")
+            shows_the_same(home, "a.qcow2")
+            os.unlink(f"{home.dir}/a.qcow2")
+
+
+def a_large_commit_leaks_nothing(home):
+    disk(home, "create", "base.qcow2", "64M")
+    disk(home, "create", "-o", "cluster_size=512", "-b", "base.qcow2", "-F", "qcow2", "a.qcow2")
+    disk(home, "bench", "-w", "-r", "-s", "512", "-c", "90000", "a.qcow2")
+    disk(home, "commit", "a.qcow2")
+    sh(home, "qemu-img", "check", "-q", "a.qcow2")
+    sh(home, "qemu-img", "check", "-q", "base.qcow2")
+
+
+def a_raw_file_may_end_inside_a_sector(home):
+    with open(f"{home.dir}/odd.raw", "wb") as f:
+        f.write(b"\x11" * 1000)
+    sh(home, "qemu-img", "create", "-q", "-f", "qcow2", "-b", "odd.raw", "-F", "raw", "a.qcow2",
+       "64K")
+    disk(home, "convert", "a.qcow2", "b.qcow2")
+    disk(home, "compare", "a.qcow2", "b.qcow2")
+    sh(home, "qemu-img", "compare", "-q", "a.qcow2", "b.qcow2")
+
+
+def a_resize_that_can_not_be_is_refused_at_once(home):
+    disk(home, "create", "-o", "cluster_size=512", "a.qcow2", "100M")
+    done = disk(home, "resize", "a.qcow2", "1G", status=2)
+    check("larger clusters" in done.err, done)
+    sh(home, "qemu-img", "check", "-q", "a.qcow2")
+
+
 def a_job_on_layers_that_is_killed_loses_nothing(home):
     for operation in ("commit", "stream"):
         for delay in (0.002, 0.006, 0.012, 0.03):
@@ -348,5 +390,9 @@ if __name__ == "__main__":
          a_commit_moves_the_top_s_data_into_the_one_behind,
          a_streamed_image_stands_alone,
          a_rebased_image_shows_what_it_showed,
+         a_rebase_keeps_zeroes_zero,
+         a_large_commit_leaks_nothing,
+         a_raw_file_may_end_inside_a_sector,
+         a_resize_that_can_not_be_is_refused_at_once,
          a_job_on_layers_that_is_killed_loses_nothing,
          a_bench_says_how_fast_it_is], needs_kvm=False)

@@ -208,6 +208,40 @@ START_TEST(no_failing_call_loses_what_was_acknowledged)
 }
 END_TEST
 
+/* The refcount table grows, and is synced for that, in the middle of writes. */
+START_TEST(a_sync_that_fails_inside_poisons_the_disk)
+{
+	const struct qcow2_options o = { .version = 3,
+					 .cluster_bits = 9,
+					 .refcount_order = 4,
+					 .bytes = 16u << 20 };
+	uint64_t at;
+	int r = 0;
+
+	image_init(&rig);
+	fault_init(&fault);
+	rig.ops = &fault.ops;
+	image_create(&rig, "top.qcow2", &o);
+	image_open(&rig);
+	ck_assert_int_eq(image_do(&rig, DISK_WRITE, 0, memory, 65536), 0);
+	ck_assert_int_eq(image_do(&rig, DISK_FLUSH, 0, NULL, 0), 0);
+	fault_set(&fault, FAULT_SYNC, EIO, 0, false);
+	for (at = 65536; at < o.bytes && !r; at += 65536)
+		r = image_do(&rig, DISK_WRITE, at, memory, 65536);
+	ck_assert_uint_eq(fault.hits, 1);
+	ck_assert_int_eq(r, -EIO);
+	ck_assert(disk_is_poisoned(rig.disk));
+	ck_assert_int_eq(image_do(&rig, DISK_FLUSH, 0, NULL, 0), -EIO);
+	disk_verified(rig.disk);
+	ck_assert_int_eq(image_do(&rig, DISK_WRITE, at - 65536, memory, 65536),
+			 0);
+	ck_assert_int_eq(image_do(&rig, DISK_FLUSH, 0, NULL, 0), 0);
+	image_close(&rig);
+	is_no_damage("after", EIO, 0);
+	image_fini(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("qcow2_faults");
@@ -218,6 +252,7 @@ int main(void)
 	tcase_set_timeout(tcase, 4 * SUITE_TIMEOUT_S);
 	tcase_add_loop_test(tcase, no_failing_call_loses_what_was_acknowledged,
 			    0, sizeof(shapes) / sizeof(shapes[0]));
+	tcase_add_test(tcase, a_sync_that_fails_inside_poisons_the_disk);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

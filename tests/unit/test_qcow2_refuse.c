@@ -319,6 +319,42 @@ START_TEST(a_pointer_to_where_nothing_can_be_marks_the_image_corrupt)
 }
 END_TEST
 
+/* Neither given back by a discard nor taken by a write. */
+START_TEST(tables_that_are_called_data_or_free_are_not_touched)
+{
+	uint64_t l2;
+
+	image_init(&rig);
+	l2 = make_used();
+	poke("top.qcow2", l2, 0x3000 | QCOW2_COPIED, 8);
+	image_open(&rig);
+	ck_assert_int_eq(image_do(&rig, DISK_DISCARD, 0, NULL, 4096), -EIO);
+	ck_assert_int_eq(image_do(&rig, DISK_FLUSH, 0, NULL, 0), 0);
+	image_close(&rig);
+	ck_assert_uint_eq(peek(0x3000, 8), l2 | QCOW2_COPIED);
+
+	make_used();
+	poke("top.qcow2", 0x2000, 0, 2); /* the header's own count */
+	image_open(&rig);
+	ck_assert_int_eq(image_do(&rig, DISK_WRITE, 65536, memory, 4096), -EIO);
+	image_close(&rig);
+	ck_assert_uint_eq(peek(0, 4), QCOW2_MAGIC);
+	image_fini(&rig);
+}
+END_TEST
+
+START_TEST(tables_that_overlap_are_not_written)
+{
+	image_init(&rig);
+	make_used();
+	poke("top.qcow2", 0x1000, 0x3000, 8); /* a refcount block in the L1 */
+	contains(refused(false), "overlaps another table");
+	ck_assert_int_eq(image_try_open(&rig, true, NULL), 0);
+	image_close(&rig);
+	image_fini(&rig);
+}
+END_TEST
+
 START_TEST(damaged_compressed_data_is_an_error_and_costs_one_cluster)
 {
 	struct stat st;
@@ -405,6 +441,8 @@ int main(void)
 		directories_are_allowed_by_name,
 		circles_and_endless_chains_are_refused,
 		a_pointer_to_where_nothing_can_be_marks_the_image_corrupt,
+		tables_that_are_called_data_or_free_are_not_touched,
+		tables_that_overlap_are_not_written,
 		damaged_compressed_data_is_an_error_and_costs_one_cluster,
 		an_image_that_was_not_closed_is_repaired_before_it_is_written,
 		autoclear_bits_are_cleared_by_a_writer_only,

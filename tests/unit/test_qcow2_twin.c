@@ -286,22 +286,36 @@ static void check_one(struct twin *w, unsigned int i)
 	}
 }
 
+/* The file as a kill would leave it, just after a flush was acknowledged. */
+static void look_as_if_killed(const struct twin *w)
+{
+	IMAGE_MUST(&w->rig, "cp top.qcow2 dead.qcow2; "
+			    "qemu-img check dead.qcow2; test $? = 0 -o $? = 3");
+}
+
 static void batch(struct twin *w)
 {
 	unsigned int n = 0, want = 1 + (unsigned int)below(w, BATCH_MAX), i;
 	struct disk_try flush;
+	uint64_t flush_at;
 
 	for (i = 0; i < want; i++)
 		if (choose(w, n))
 			n++;
+	/* In the middle of them, so that writes come while it is under way. */
+	rig_make(&flush, DISK_FLUSH, 0, NULL, 0);
+	flush_at = below(w, 3 * BATCH_MAX);
 	for (i = 0; i < n; i++) {
+		if (i == flush_at)
+			disk_submit(w->rig.disk, &flush.r);
 		submit(w, i);
 		if (!below(w, 4))
 			ck_assert_int_ge(ioq_run(w->rig.q, 0), 0);
 	}
-	rig_make(&flush, DISK_FLUSH, 0, NULL, 0);
-	if (!below(w, 3))
-		disk_submit(w->rig.disk, &flush.r);
+	while (flush_at < n && !flush.calls)
+		ck_assert_int_ge(ioq_run(w->rig.q, NS_PER_S), 0);
+	if (flush_at < n && !below(w, 15))
+		look_as_if_killed(w);
 	image_run(&w->rig);
 	for (i = 0; i < n; i++)
 		check_one(w, i);
