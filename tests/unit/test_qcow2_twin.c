@@ -351,6 +351,41 @@ START_TEST(an_image_is_what_was_written_to_it)
 }
 END_TEST
 
+/* While a flush writes refcount blocks, more of them come. */
+START_TEST(blocks_that_come_during_a_flush_are_there_before_they_are_named)
+{
+	const struct qcow2_options o = { .version = 3,
+					 .cluster_bits = 9,
+					 .refcount_order = 4,
+					 .bytes = 2u << 20 };
+	struct twin w = { .random = 1 };
+	struct disk_try first, flush, more[5];
+	unsigned int i;
+	static uint8_t memory[1u << 20];
+
+	image_init(&w.rig);
+	image_create(&w.rig, "top.qcow2", &o);
+	image_open(&w.rig);
+	rig_make(&first, DISK_WRITE, 0, memory, 200u << 10);
+	disk_submit(w.rig.disk, &first.r);
+	image_run(&w.rig);
+	rig_make(&flush, DISK_FLUSH, 0, NULL, 0);
+	disk_submit(w.rig.disk, &flush.r);
+	for (i = 0; i < 5; i++) {
+		rig_make(&more[i], DISK_WRITE, (1u << 20) + (i << 17), memory,
+			 100u << 10);
+		disk_submit(w.rig.disk, &more[i].r);
+	}
+	while (!flush.calls)
+		ck_assert_int_ge(ioq_run(w.rig.q, NS_PER_S), 0);
+	look_as_if_killed(&w);
+	image_run(&w.rig);
+	image_close(&w.rig);
+	image_is_clean(&w.rig);
+	image_fini(&w.rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("qcow2_twin");
@@ -361,6 +396,9 @@ int main(void)
 	tcase_set_timeout(tcase, (double)setting("TWIN_STEPS", 60) + 60);
 	tcase_add_loop_test(tcase, an_image_is_what_was_written_to_it, 0,
 			    2 * sizeof(shapes) / sizeof(shapes[0]));
+	tcase_add_test(
+		tcase,
+		blocks_that_come_during_a_flush_are_there_before_they_are_named);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
