@@ -10,7 +10,8 @@
 #include "disk/disk.h"
 #include "disk/qcow2.h"
 
-#define CHAIN_MAX 128 /* layers */
+#define CHAIN_MAX	 128	     /* layers */
+#define CHAIN_TABLES_MAX (64U << 20) /* bytes of their tables, together */
 
 struct layer {
 	enum disk_format format;
@@ -30,6 +31,7 @@ struct chain {
 	bool is_alone;		    /* only the top */
 	struct layer *layer;	    /* owned; [0] is the top */
 	unsigned int depth;
+	uint64_t table_bytes;
 	struct places *places;	/* owned; NULL: there is one layer */
 	unsigned int unit_bits; /* of places */
 	struct {		/* the compressed cluster unpacked last */
@@ -53,7 +55,7 @@ struct chain_extent {
  * Opens the qcow2 image in fd and, unless is_alone, all behind it. allowed:
  * directories that backing files may be in, up to NULL; NULL: the directory of
  * the image that names them. Everything but regular files there is refused:
- * -EACCES. Other errors: -ELOOP, -EINVAL (no format named), those of
+ * -EACCES. Other errors: -ELOOP, -EFBIG, -EINVAL (no format named), those of
  * qcow2_open().
  */
 struct chain_options {

@@ -190,11 +190,18 @@ static int open_format(struct chain *c, struct layer *l, enum qcow2_mode mode,
 	if (l->format != DISK_QCOW2)
 		return 0;
 	r = qcow2_open(&l->q, l->fd, l->path, c->files, mode, cache, e);
-	if (r)
+	if (r) {
 		l->format = DISK_FORMAT_UNKNOWN;
-	else
-		l->bytes = l->q.h.bytes;
-	return r;
+		return r;
+	}
+	l->bytes = l->q.h.bytes;
+	c->table_bytes += qcow2_table_bytes(&l->q);
+	if (c->table_bytes <= CHAIN_TABLES_MAX)
+		return 0;
+	return err_set(e, -EFBIG,
+		       "%s: the tables of it and the layers before it need "
+		       "more than %u MiB",
+		       l->path, CHAIN_TABLES_MAX >> 20);
 }
 
 static int parse_format(const struct layer *over, enum disk_format *format,

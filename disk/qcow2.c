@@ -21,7 +21,7 @@
 #define FLUSHES_MAX	  4 /* for a place in a cache */
 /* Beyond this size of a file its clusters are not told from tables by the
  * bitmap, which would be too large. */
-#define META_BITMAP_MAX (32U << 20)
+#define META_BITMAP_MAX (16U << 20)
 
 /* --- what is wrong --------------------------------------------------- */
 
@@ -99,6 +99,11 @@ static int grow_bitmap(struct qcow2 *q, uint64_t cluster)
 	q->is_meta = more;
 	q->meta_clusters = clusters;
 	return 0;
+}
+
+uint64_t qcow2_table_bytes(const struct qcow2 *q)
+{
+	return (q->h.l1_entries + q->rt_entries) * 8 + q->meta_clusters / 8;
 }
 
 int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta)

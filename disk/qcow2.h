@@ -149,6 +149,8 @@ void qcow2_distrust(struct qcow2 *q);
 /* A sync of the image's file; a failure is remembered. */
 int qcow2_sync(struct qcow2 *q);
 bool qcow2_is_dirty(const struct qcow2 *q);
+/* Bytes of the tables that are in memory whole. */
+uint64_t qcow2_table_bytes(const struct qcow2 *q);
 /* So much was given up that a flush is due. */
 static inline bool qcow2_is_full(const struct qcow2 *q)
 {

@@ -255,6 +255,23 @@ START_TEST(circles_and_endless_chains_are_refused)
 }
 END_TEST
 
+START_TEST(many_large_tables_are_refused)
+{
+	struct qcow2_options o = qcow2_defaults;
+
+	image_init(&rig);
+	o.bytes = UINT64_C(1) << 51; /* an L1 table of 32 MiB, all hole */
+	image_create(&rig, "a.qcow2", &o);
+	o.backing_format = "qcow2";
+	o.backing = "a.qcow2";
+	image_create(&rig, "b.qcow2", &o);
+	o.backing = "b.qcow2";
+	image_create(&rig, "top.qcow2", &o);
+	contains(refused(true), "more than 64 MiB");
+	image_fini(&rig);
+}
+END_TEST
+
 /* --- damage that shows later ----------------------------------------- */
 
 /* An image with data in cluster 0 of the disk; where its L2 table is. */
@@ -440,6 +457,7 @@ int main(void)
 		an_image_leads_to_no_file_outside_its_directory,
 		directories_are_allowed_by_name,
 		circles_and_endless_chains_are_refused,
+		many_large_tables_are_refused,
 		a_pointer_to_where_nothing_can_be_marks_the_image_corrupt,
 		tables_that_are_called_data_or_free_are_not_touched,
 		tables_that_overlap_are_not_written,
