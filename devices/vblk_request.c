@@ -245,8 +245,16 @@ int vblk_request_parse(struct vblk_request *r, struct err *e)
 void vblk_request_describe(const struct vblk_request *r, char *text,
 			   size_t bytes)
 {
+	const char *damage = disk_damage(r->vblk->cfg.disk);
 	char words[96];
 
+	/* Rather the cause than "Input/output error". */
+	if (damage && r->error == -EIO) {
+		snprintf(text, bytes, "%s of %llu bytes at %llu: %s",
+			 kind_names[r->kind], (unsigned long long)r->disk.bytes,
+			 (unsigned long long)r->disk.offset, damage);
+		return;
+	}
 	snprintf(text, bytes, "%s of %llu bytes at %llu: %s",
 		 kind_names[r->kind], (unsigned long long)r->disk.bytes,
 		 (unsigned long long)r->disk.offset,

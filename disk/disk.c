@@ -436,6 +436,11 @@ void disk_sync(struct disk *d, struct disk_request *r)
 		start_sync(d);
 }
 
+const char *disk_damage(const struct disk *d)
+{
+	return d->ops->damage ? d->ops->damage(d) : NULL;
+}
+
 bool disk_is_poisoned(const struct disk *d)
 {
 	return d->is_poisoned;

@@ -136,6 +136,12 @@ void disk_submit(struct disk *d, struct disk_request *r);
 /* The queue's thread. */
 bool disk_is_poisoned(const struct disk *d);
 /*
+ * What was found wrong with the image, or one behind it, since it was opened:
+ * "x.qcow2 is damaged: ..."; NULL: nothing. The queue's thread; valid until
+ * disk_close().
+ */
+const char *disk_damage(const struct disk *d);
+/*
  * A person has looked at the storage and takes what is there for good.
  * Nothing may be in flight.
  */

@@ -17,6 +17,8 @@ struct disk_ops {
 	 */
 	int (*open)(struct disk *d, struct err *e);
 	void (*close)(struct disk *d);
+	/* disk_damage(); may be NULL. */
+	const char *(*damage)(const struct disk *d);
 	/* disk_verified(), of a disk that was poisoned; may be NULL. */
 	void (*verified)(struct disk *d);
 	/* The range and the state of the disk have been checked. */

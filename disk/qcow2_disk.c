@@ -199,6 +199,17 @@ void qcow2_end(struct disk *d, struct disk_request *r, int error)
 		disk_conclude(d, r, error);
 }
 
+static const char *qcow2_damage(const struct disk *d)
+{
+	const struct chain *c = &qcow2_disk(d)->chain;
+	unsigned int i;
+
+	for (i = 0; i < c->depth; i++)
+		if (c->layer[i].format == DISK_QCOW2 && c->layer[i].q.why.code)
+			return c->layer[i].q.why.text;
+	return NULL;
+}
+
 static void qcow2_verified(struct disk *d)
 {
 	qcow2_distrust(top_of(d));
@@ -330,5 +341,6 @@ const struct disk_ops qcow2_ops = {
 	.open = qcow2_disk_open,
 	.close = qcow2_disk_close,
 	.submit = qcow2_submit,
+	.damage = qcow2_damage,
 	.verified = qcow2_verified,
 };

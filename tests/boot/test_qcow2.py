@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from promises import await_true, check, console, guest, run_tests  # noqa: E402
+from promises import await_true, check, console, guest, run_tests, state  # noqa: E402
 from vmm import OUT, Vmm  # noqa: E402
 
 VMM, AMBER = os.path.join(OUT, "amber-vmm"), os.path.join(OUT, "amber")
@@ -157,12 +157,30 @@ def an_image_that_leads_elsewhere_is_refused_in_one_line():
         good("blk-info", "", f"{top},allow_backing={images.dir}")
 
 
+def damage_is_named_in_the_event():
+    with Images() as images:
+        top = images.chain(1)
+        good("blk-rw", "mode=write blocks=16", top)
+        with open(top, "r+b") as f:
+            f.seek(0x30000)  # the L1 table
+            l2 = int.from_bytes(f.read(8), "big") & 0x00fffffffffffe00
+            f.seek(l2)
+            f.write((0x8000000000010000).to_bytes(8, "big"))  # the refcount table
+        with Vmm("blk-rw", "--append", "mode=verify blocks=16 expect=1",
+                 "--disk", top) as vmm:
+            vmm.ask("POST", "/v1/vm/start")
+            await_true(lambda: state(vmm) == "io-error", "it goes on", LIMIT_S)
+            text = str(vmm.ask("GET", "/v1/vm")[1])
+            check("is damaged: L2 entry" in text, text)
+
+
 TESTS = (a_guest_agrees_with_its_model_on_every_kind_of_image,
          a_guest_with_direct_io_agrees_with_its_model,
          what_was_flushed_survives_a_kill_on_a_chain,
          amber_and_qemu_write_the_same_image_in_turns,
          the_image_of_a_running_vm_is_nobody_else_s,
-         an_image_that_leads_elsewhere_is_refused_in_one_line)
+         an_image_that_leads_elsewhere_is_refused_in_one_line,
+         damage_is_named_in_the_event)
 
 if __name__ == "__main__":
     sys.exit(run_tests(TESTS, sys.argv[1:]))

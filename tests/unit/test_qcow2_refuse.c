@@ -288,7 +288,9 @@ static uint64_t make_used(void)
 static void reads_and_writes_fail(void)
 {
 	image_open(&rig);
+	ck_assert_ptr_null(disk_damage(rig.disk));
 	ck_assert_int_eq(image_do(&rig, DISK_READ, 0, memory, 512), -EIO);
+	contains(disk_damage(rig.disk), "is damaged: L");
 	ck_assert_uint_eq(peek(72, 8), 0); /* a read marks nothing */
 	ck_assert_int_eq(image_do(&rig, DISK_WRITE, 0, memory, 512), -EIO);
 	ck_assert_uint_eq(peek(72, 8), QCOW2_INCOMPAT_CORRUPT);
