@@ -56,7 +56,7 @@ void places_destroy(struct places *p)
 static uint64_t encode(const struct chain_extent *x, uint64_t more)
 {
 	if (x->kind == QCOW2_ZEROES)
-		return KIND_ZEROES;
+		return KIND_ZEROES | (uint64_t)x->layer << 2;
 	return KIND_DATA | (uint64_t)x->layer << 2 |
 	       (x->host + more) / 512 << 10;
 }
@@ -72,8 +72,8 @@ static struct page *find(const struct places *p, uint64_t number)
 static bool goes_on(const struct places *p, uint64_t first, uint64_t e,
 		    uint64_t n)
 {
-	if (first == KIND_ZEROES)
-		return e == KIND_ZEROES;
+	if ((first & 3) == KIND_ZEROES)
+		return e == first;
 	return e == first + ((n << p->unit_bits) / 512 << 10);
 }
 
@@ -93,11 +93,13 @@ bool places_find(const struct places *p, uint64_t guest, uint64_t bytes,
 	       goes_on(p, first, page->entry[i + n], n))
 		n++;
 	*out = (struct chain_extent){
-		.kind = first == KIND_ZEROES ? QCOW2_ZEROES : QCOW2_DATA,
+		.kind = (first & 3) == KIND_ZEROES ? QCOW2_ZEROES : QCOW2_DATA,
 		.layer = (unsigned int)(first >> 2 & 0xff),
 		.bytes = MIN(bytes, (n << p->unit_bits) - in_unit),
 		.host = (first >> 10) * 512 + in_unit,
 	};
+	if (out->kind == QCOW2_ZEROES)
+		out->host = 0;
 	return true;
 }
 

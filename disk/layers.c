@@ -48,10 +48,23 @@ static int open_top(struct job *k, bool is_alone)
 	return ioq_open(&k->q, IOQ_AUTO, 64, NULL, k->e);
 }
 
+/* Internal snapshots show the backing file, too: it must not change. */
+static int has_no_snapshots(const struct job *k)
+{
+	if (!top_of(k->top)->h.snapshots)
+		return 0;
+	return err_set(k->e, -EINVAL,
+		       "%s has internal snapshots, which its backing file "
+		       "belongs to",
+		       disk_path(k->top));
+}
+
 static int needs_backing(const struct job *k)
 {
-	if (chain_of(k->top)->depth > 1)
-		return 0;
+	int r = has_no_snapshots(k);
+
+	if (r || chain_of(k->top)->depth > 1)
+		return r;
 	return err_set(k->e, -EINVAL, "%s has no backing file",
 		       disk_path(k->top));
 }
@@ -245,18 +258,24 @@ static int look_different(void *ctx, uint64_t at, uint64_t left, uint64_t *n,
 	return r;
 }
 
+static int check_format(const char *backing, const char *format, struct err *e)
+{
+	int kind = backing ? disk_format_parse(format) : DISK_RAW;
+
+	if (kind == DISK_RAW || kind == DISK_QCOW2)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "the backing file's format %s is neither raw nor qcow2",
+		       format);
+}
+
 static int open_new(struct job *k, const char *backing, const char *format)
 {
 	const char *slash = strrchr(disk_path(k->top), '/');
 	struct disk_config config = { .read_only = true };
-	int kind = disk_format_parse(format), r;
 	char *path = NULL;
+	int r;
 
-	if (kind != DISK_RAW && kind != DISK_QCOW2)
-		return err_set(k->e, -EINVAL,
-			       "the backing file's format %s is neither raw "
-			       "nor qcow2",
-			       format);
 	if (asprintf(&path, "%.*s%s",
 		     *backing == '/' || !slash
 			     ? 0
@@ -264,7 +283,7 @@ static int open_new(struct job *k, const char *backing, const char *format)
 		     disk_path(k->top), backing) < 0)
 		return err_sys(k->e, -ENOMEM, "%s", backing);
 	config.path = path;
-	config.format = (enum disk_format)kind;
+	config.format = (enum disk_format)disk_format_parse(format);
 	config.allow_backing = k->j->config->allow_backing;
 	r = disk_open(&k->other, &config, k->e);
 	free(path);
@@ -288,8 +307,12 @@ int layers_rebase(struct layer_job *job, const char *backing,
 		  const char *format, bool is_unsafe, struct err *e)
 {
 	struct job k = { .j = job, .e = e };
-	int r = open_top(&k, is_unsafe);
+	int r = check_format(backing, format, e);
 
+	if (!r)
+		r = open_top(&k, is_unsafe);
+	if (!r && !is_unsafe)
+		r = has_no_snapshots(&k);
 	if (!r && backing && !is_unsafe)
 		r = open_new(&k, backing, format);
 	if (!r && !is_unsafe && chain_of(k.top)->depth + !!backing > 1)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "disk/convert.h"
@@ -22,13 +23,18 @@ static char *directory_part(const char *path)
 
 static int open_named(struct new_file *f)
 {
+	mode_t mask;
+
 	if (asprintf(&f->temporary, "%s.XXXXXX", f->path) < 0) {
 		f->temporary = NULL;
 		return -ENOMEM;
 	}
 	f->fd = mkostemp(f->temporary, O_CLOEXEC);
-	if (f->fd >= 0)
-		return 0;
+	if (f->fd >= 0) {
+		mask = umask(0);
+		umask(mask);
+		return fchmod(f->fd, MODE & ~mask) ? -errno : 0;
+	}
 	free(f->temporary);
 	f->temporary = NULL;
 	return -errno;

@@ -103,7 +103,8 @@ static int grow_bitmap(struct qcow2 *q, uint64_t cluster)
 
 uint64_t qcow2_table_bytes(const struct qcow2 *q)
 {
-	return (q->h.l1_entries + q->rt_entries) * 8 + q->meta_clusters / 8;
+	return (q->h.l1_entries + q->rt_entries) * 8 +
+	       (q->end >> q->cluster_bits) / 8;
 }
 
 int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta)
@@ -359,6 +360,10 @@ int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
 	/* What became free by the flush may have made them dirty again. */
 	for (tries = 0; r == -EAGAIN && tries < FLUSHES_MAX; tries++) {
 		r = q->is_frozen ? -EIO : qcow2_flush(q);
+		/* It may have come in by the flush. */
+		*out = r ? NULL : tables_find(t, offset);
+		if (*out)
+			return 1;
 		if (!r)
 			r = tables_add(t, offset, out);
 	}
@@ -479,7 +484,10 @@ static int step(struct qcow2 *q, int (*write)(struct qcow2 *q), bool always)
 
 int qcow2_flush(struct qcow2 *q)
 {
-	int r = step(q, qcow2_write_new_blocks, false);
+	int r = q->is_frozen ? -EIO : 0;
+
+	if (!r)
+		r = step(q, qcow2_write_new_blocks, false);
 
 	if (!r)
 		r = step(q, qcow2_write_counts, true);
@@ -494,13 +502,58 @@ void qcow2_freeze(struct qcow2 *q)
 	q->sync_failed = false;
 }
 
-void qcow2_distrust(struct qcow2 *q)
+/* All of a kind, new or not, and synced. */
+static int rewrite_tables(struct qcow2 *q, struct tables *t)
 {
+	int wrote = 0, r = write_tables(q, t, true, &wrote);
+
+	if (!r)
+		r = write_tables(q, t, false, &wrote);
+	return r ? r : qcow2_sync(q);
+}
+
+static int rewrite_numbers(struct qcow2 *q, const uint64_t *numbers,
+			   struct dirty_range *range, uint64_t offset)
+{
+	int wrote, r = write_numbers(q, numbers, range, offset, &wrote);
+
+	return r ? r : qcow2_sync(q);
+}
+
+/* The header may name a table that was to become the refcount table. */
+static int rewrite_header(struct qcow2 *q)
+{
+	uint8_t field[12];
+	int r;
+
+	put_be64(field, q->h.rt_offset);
+	put_be32(field + 8, q->h.rt_clusters);
+	r = file_write_at(q->files, q->fd, field, sizeof(field),
+			  QCOW2_AT_RT_OFFSET);
+	return r ? r : qcow2_sync(q);
+}
+
+/* In the strictest order: nobody knows what of the last flush is there. */
+int qcow2_distrust(struct qcow2 *q)
+{
+	int r;
+
 	q->is_frozen = false;
 	tables_distrust(&q->l2s);
 	tables_distrust(&q->blocks);
 	q->l1_dirty = (struct dirty_range){ 0, q->h.l1_entries };
 	q->rt_dirty = (struct dirty_range){ 0, q->rt_entries };
+	r = rewrite_tables(q, &q->blocks);
+	if (!r)
+		r = rewrite_numbers(q, q->rt, &q->rt_dirty, q->h.rt_offset);
+	if (!r)
+		r = rewrite_header(q);
+	if (!r)
+		r = rewrite_tables(q, &q->l2s);
+	if (!r)
+		r = rewrite_numbers(q, q->l1, &q->l1_dirty, q->h.l1_offset);
+	q->sync_failed |= r != 0;
+	return r;
 }
 
 bool qcow2_is_dirty(const struct qcow2 *q)

@@ -144,8 +144,8 @@ int qcow2_settle(struct qcow2 *q);
 int qcow2_flush(struct qcow2 *q);
 /* A sync failed: nothing is known, nothing is written. */
 void qcow2_freeze(struct qcow2 *q);
-/* Somebody looked: all that is in memory is written again by a flush. */
-void qcow2_distrust(struct qcow2 *q);
+/* Somebody looked: all that is in memory is written again, and synced. */
+int qcow2_distrust(struct qcow2 *q);
 /* A sync of the image's file; a failure is remembered. */
 int qcow2_sync(struct qcow2 *q);
 bool qcow2_is_dirty(const struct qcow2 *q);
@@ -187,7 +187,7 @@ int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta);
 /* A table of big-endian numbers as an array, which is the caller's. */
 int qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t n,
 		       uint64_t **out, const char *what, struct err *e);
-/* A place in the cache; flushes when all tables are dirty. */
+/* A place in the cache; flushes when all tables are dirty. 1: it is there. */
 int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
 		    struct table **out);
 int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out);

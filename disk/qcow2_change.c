@@ -27,7 +27,7 @@ static int make_l2(struct qcow2 *q, struct table **out)
 	if (r)
 		return r;
 	r = qcow2_add_table(q, &q->l2s, host, out);
-	if (!r)
+	if (r >= 0)
 		r = qcow2_set_meta(q, host, true);
 	if (r) {
 		qcow2_untake(q, host, 1);

@@ -496,6 +496,8 @@ int qcow2_check(struct qcow2 *q, struct qcow2_check *c, struct err *e)
 	int r;
 
 	c->clusters = (q->h.bytes + q->cluster_bytes - 1) >> q->cluster_bits;
+	if (q->why.code) /* tables that overlap, seen when it was opened */
+		found(&k, QCOW2_CORRUPTION, "%s", q->why.text);
 	r = allocate(&k);
 	if (!r)
 		r = count_all(&k);

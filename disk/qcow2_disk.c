@@ -212,13 +212,14 @@ static const char *qcow2_damage(const struct disk *d)
 
 static void qcow2_verified(struct disk *d)
 {
-	qcow2_distrust(top_of(d));
+	qcow2_distrust(top_of(d)); /* a failure is remembered there */
 }
 
 /* Rare, and not while another flush relies on its order. */
-static int make_room(struct disk *d)
+static int make_room(struct disk *d, const struct disk_request *r)
 {
-	if (!qcow2_is_full(top_of(d)) || is_frozen(qcow2_disk(d)))
+	if (!qcow2_is_full(top_of(d)) || is_frozen(qcow2_disk(d)) ||
+	    r->op == DISK_READ)
 		return 0;
 	return qcow2_flush(top_of(d));
 }
@@ -234,7 +235,7 @@ void qcow2_go_on(struct disk *d, struct disk_request *r)
 	if (qcow2_is_poisoned(d) && r->op != DISK_READ)
 		error = -EIO;
 	while (!error && r->moved < r->bytes) {
-		error = make_room(d);
+		error = make_room(d, r);
 		if (!error && next(d, r, &error))
 			return;
 	}
@@ -327,7 +328,7 @@ static void qcow2_disk_close(struct disk *d)
 	if (!k)
 		return;
 	/* What was acknowledged by a flush is there already. */
-	if (k->chain.depth && !d->info.read_only && !d->is_poisoned &&
+	if (k->chain.depth && !d->info.read_only && !qcow2_is_poisoned(d) &&
 	    qcow2_is_dirty(top_of(d)) && !qcow2_flush(top_of(d)))
 		qcow2_flush(top_of(d)); /* what became free by it */
 	chain_fini(&k->chain);

@@ -73,7 +73,7 @@ static void synced(struct io *io, int error)
 {
 	struct disk *d = IO_OWNER(io, struct disk, sync);
 
-	if (error || top_of(d)->sync_failed)
+	if (qcow2_is_poisoned(d) || error)
 		poison(d, error ? error : -EIO);
 	else
 		advance(d);
@@ -115,8 +115,9 @@ static void advance(struct disk *d)
 	case FLUSH_POINTERS:
 		break;
 	}
-	if (r < 0 && top_of(d)->sync_failed)
-		poison(d, r);
+	/* Another sync may have got the error that was this one's. */
+	if (qcow2_is_poisoned(d))
+		poison(d, r < 0 ? r : -EIO);
 	else if (r < 0)
 		give_up(d, r);
 	else if (r)

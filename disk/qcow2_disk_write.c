@@ -223,6 +223,9 @@ static struct region plan(struct disk *d, struct disk_request *r, uint64_t at,
 	uint64_t cluster = at & ~(uint64_t)(q->cluster_bytes - 1);
 	struct region g = { .at = at };
 
+	/* What is in place beside it is written in place by others. */
+	if (!whole && x->is_ours && x->host)
+		left = MIN(left, x->bytes);
 	r->part.guest = cluster;
 	r->part.count = MAX(whole, 1);
 	g.end = whole ? at + (whole << q->cluster_bits)

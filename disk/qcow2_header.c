@@ -159,6 +159,11 @@ static int check_units(struct parse *p)
 			       "..%d",
 			       p->path, h->cluster_bits, least,
 			       QCOW2_CLUSTER_BITS_MAX);
+	if (h->header_bytes > cluster(h))
+		return err_set(p->e, -EINVAL,
+			       "%s: header_length %" PRIu32
+			       " is more than a cluster of %" PRIu64,
+			       p->path, h->header_bytes, cluster(h));
 	if (h->refcount_order > QCOW2_REFCOUNT_ORDER_MAX)
 		return err_set(p->e, -EINVAL,
 			       "%s: refcount_order %" PRIu32 " is not in 0..%d",

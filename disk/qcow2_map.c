@@ -42,8 +42,9 @@ int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out)
 	r = check_l2(q, l1_index, offset);
 	if (!r)
 		r = qcow2_add_table(q, &q->l2s, offset, &t);
+	*out = r > 0 ? t : NULL;
 	if (r)
-		return r;
+		return r < 0 ? r : 0;
 	r = file_read_at(q->files, q->fd, t->bytes, q->cluster_bytes, offset);
 	if (r) {
 		tables_drop(&q->l2s, t);

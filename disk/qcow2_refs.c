@@ -81,8 +81,9 @@ static int load_block(struct qcow2 *q, uint64_t i, struct table **out)
 	r = check_block(q, i, offset);
 	if (!r)
 		r = qcow2_add_table(q, &q->blocks, offset, &t);
+	*out = r > 0 ? t : NULL;
 	if (r)
-		return r;
+		return r < 0 ? r : 0;
 	r = file_read_at(q->files, q->fd, t->bytes, q->cluster_bytes, offset);
 	if (r)
 		tables_drop(&q->blocks, t);
@@ -140,7 +141,7 @@ static int make_block(struct qcow2 *q, uint64_t i, struct table **out)
 		return qcow2_wrong(q, "refcount block %" PRIu64 " is missing",
 				   i);
 	r = qcow2_add_table(q, &q->blocks, offset, &t);
-	if (!r)
+	if (r >= 0)
 		r = qcow2_set_meta(q, offset, true);
 	if (r)
 		return r;
@@ -332,7 +333,7 @@ int qcow2_take(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got,
 	       bool *fresh)
 {
 	uint64_t per_block = UINT64_C(1) << q->block_bits;
-	uint64_t mask = per_block - 1, at = q->hint, n;
+	uint64_t mask = per_block - 1, start = q->hint, at = start, n;
 	struct table *t = NULL;
 	int r;
 
@@ -362,10 +363,11 @@ int qcow2_take(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got,
 	}
 	*got = n;
 	*host = at << q->cluster_bits;
-	q->hint = at + n;
+	if (q->hint == start) /* else something before it became free */
+		q->hint = at + n;
+	handed_out(q, at + n - 1);
 	while (n--)
 		put_count(q, t, (at + n) & mask, 1);
-	handed_out(q, q->hint - 1);
 	return 0;
 }
 

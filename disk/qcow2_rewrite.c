@@ -24,7 +24,7 @@ struct rewrite {
 
 static int put(struct rewrite *w, const void *bytes, size_t n, size_t padded)
 {
-	if (padded > w->q->cluster_bytes - w->at)
+	if (w->at > w->q->cluster_bytes || padded > w->q->cluster_bytes - w->at)
 		return err_set(w->e, -ENOSPC,
 			       "%s: a backing file's name of %zu bytes does "
 			       "not fit into its header",

@@ -182,11 +182,8 @@ void tables_distrust(struct tables *t)
 {
 	struct table *table;
 
-	/* As if they were new: before whatever points to them. */
-	for (table = t->oldest; table; table = table->newer) {
+	for (table = t->oldest; table; table = table->newer)
 		table_changed(t, table, 0, t->table_bytes);
-		table->is_new = true;
-	}
 }
 
 uint64_t tables_memory(const struct tables *t)

@@ -223,16 +223,14 @@ void cli_disk_progress_end(void)
 /* --- create ---------------------------------------------------------- */
 
 /* Without a size: that of the backing file. */
-static int size_of_backing(const struct cli *cli, const char *path,
-			   struct qcow2_options *o)
+static int size_of_backing(const char *path, struct qcow2_options *o)
 {
-	struct disk_config config = { .read_only = true };
+	struct disk_config config = { .read_only = true, .is_alone = true };
 	const char *slash = strrchr(path, '/');
 	struct err e = ERR_NONE;
 	char name[4096];
 	struct disk *d;
 
-	(void)cli;
 	snprintf(name, sizeof(name), "%.*s%s",
 		 *o->backing == '/' || !slash ? 0 : (int)(slash - path + 1),
 		 path, o->backing);
@@ -293,7 +291,7 @@ int cli_disk_create(const struct cli *cli)
 	if (o.backing) {
 		uint64_t given = o.bytes;
 
-		r = size_of_backing(cli, path, &o);
+		r = size_of_backing(path, &o);
 		if (r)
 			return r;
 		o.bytes = cli->nargs > 2 ? given : o.bytes;
@@ -313,7 +311,8 @@ static bool new_size(const struct cli *cli, uint64_t old, uint64_t *bytes)
 	if (!cli_disk_size("SIZE", text + (*text == '+' || *text == '-'), &n))
 		return false;
 	*bytes = *text == '+' ? old + n : *text == '-' ? old - n : n;
-	if ((*text == '-' && n >= old) || *bytes > INT64_MAX) {
+	if ((*text == '-' && n >= old) || *bytes > INT64_MAX ||
+	    (*text == '+' && n > INT64_MAX - old)) {
 		cli_error(NULL, "SIZE: %s of %llu bytes", text,
 			  (unsigned long long)old);
 		return false;

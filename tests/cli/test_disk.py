@@ -343,6 +343,17 @@ def a_resize_that_can_not_be_is_refused_at_once(home):
     sh(home, "qemu-img", "check", "-q", "a.qcow2")
 
 
+def snapshots_keep_the_backing_file_they_show(home):
+    stack(home)
+    sh(home, "qemu-img", "snapshot", "-c", "s", "top.qcow2")
+    for operation in (["commit"], ["stream"], ["rebase"]):
+        done = disk(home, *operation, "top.qcow2", status=1)
+        check("internal snapshots" in done.err, done)
+    shows_the_same(home)
+    done = disk(home, "rebase", "-u", "-b", "mid.qcow2", "-F", "bogus", "top.qcow2", status=1)
+    check("bogus" in done.err, done)
+
+
 def a_job_on_layers_that_is_killed_loses_nothing(home):
     for operation in ("commit", "stream"):
         for delay in (0.002, 0.006, 0.012, 0.03):
@@ -394,5 +405,6 @@ if __name__ == "__main__":
          a_large_commit_leaks_nothing,
          a_raw_file_may_end_inside_a_sector,
          a_resize_that_can_not_be_is_refused_at_once,
+         snapshots_keep_the_backing_file_they_show,
          a_job_on_layers_that_is_killed_loses_nothing,
          a_bench_says_how_fast_it_is], needs_kvm=False)

@@ -102,6 +102,7 @@ START_TEST(a_header_that_cannot_be_right_is_refused_by_its_field)
 		{ 100, 71, 4, "header_length 71" },
 		{ 100, 105, 4, "header_length 105 is not a multiple of 8" },
 		{ 100, 0xffffffff, 4, "header_length 4294967295" },
+		{ 100, 4104, 4, "header_length 4104" },
 		{ 104, 1, 1, "compression type 1" },
 		{ 112, 0x1234567812345678, 8, "header extension at 112 has" },
 		{ 112, 0xe2792acaffffffff, 8, "header extension at 112 has" },

@@ -85,6 +85,13 @@ static const struct shape shapes[] = {
 	  "qcow2",
 	  1u << 20 },
 	{ { .version = 3,
+	    .cluster_bits = 21,
+	    .refcount_order = 4,
+	    .is_extended = true,
+	    .bytes = 4u << 20 },
+	  NULL,
+	  0 },
+	{ { .version = 3,
 	    .cluster_bits = 16,
 	    .refcount_order = 4,
 	    .is_lazy = true,
@@ -386,6 +393,39 @@ START_TEST(blocks_that_come_during_a_flush_are_there_before_they_are_named)
 }
 END_TEST
 
+/* Subclusters of one cluster: one is there, the one before it is not. */
+START_TEST(a_write_beside_a_new_subcluster_is_not_undone)
+{
+	const struct qcow2_options o = { .version = 3,
+					 .cluster_bits = 21,
+					 .refcount_order = 4,
+					 .is_extended = true,
+					 .bytes = 4u << 20 };
+	static uint8_t old[1u << 16], small[4096], large[68u << 10];
+	struct disk_try in_place, anew;
+	struct qcow2_rig rig;
+
+	image_init(&rig);
+	image_create(&rig, "top.qcow2", &o);
+	image_open(&rig);
+	memset(old, 'A', sizeof(old));
+	memset(small, 'C', sizeof(small));
+	ck_assert_int_eq(image_do(&rig, DISK_WRITE, 65536, old, sizeof(old)),
+			 0);
+	rig_make(&in_place, DISK_WRITE, 65536 + 8192, small, sizeof(small));
+	disk_submit(rig.disk, &in_place.r);
+	rig_make(&anew, DISK_WRITE, 0, large, sizeof(large));
+	disk_submit(rig.disk, &anew.r);
+	image_run(&rig);
+	ck_assert_int_eq(in_place.error + anew.error, 0);
+	ck_assert_int_eq(image_do(&rig, DISK_READ, 65536 + 8192, old, 4096), 0);
+	ck_assert_mem_eq(old, small, 4096);
+	image_close(&rig);
+	image_is_clean(&rig);
+	image_fini(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("qcow2_twin");
@@ -399,6 +439,7 @@ int main(void)
 	tcase_add_test(
 		tcase,
 		blocks_that_come_during_a_flush_are_there_before_they_are_named);
+	tcase_add_test(tcase, a_write_beside_a_new_subcluster_is_not_undone);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
