@@ -8,6 +8,19 @@
 
 #define SUITE_TIMEOUT_S 60
 
+/*
+ * How much more memory a test may be seen to use in a build with a sanitizer,
+ * which shadows what is touched and keeps what was freed.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SUITE_MEMORY_FACTOR 8
+#endif
+#endif
+#ifndef SUITE_MEMORY_FACTOR
+#define SUITE_MEMORY_FACTOR 1
+#endif
+
 /* Returns the exit status: 0 when all of them passed. */
 static inline int suite_run(const char *name, const TTest *const *tests,
 			    size_t count)

@@ -16,15 +16,7 @@
 #include "control/home.h"
 #include "control/scribe.h"
 
-/* Under AddressSanitizer what was freed is kept for a while. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define BURST_KIB (64 << 10)
-#endif
-#endif
-#ifndef BURST_KIB
-#define BURST_KIB (16 << 10)
-#endif
+#define BURST_KIB ((16 << 10) * SUITE_MEMORY_FACTOR)
 
 static char place[64];
 static int dir, logs;
