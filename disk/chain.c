@@ -66,16 +66,8 @@ static int walk(struct chain *c, unsigned int from, uint64_t guest,
 		if (x.kind != QCOW2_NONE)
 			break;
 	}
-	*out = (struct chain_extent){
-		.kind = x.kind == QCOW2_NONE ? QCOW2_ZEROES : x.kind,
-		.layer = i,
-		.bytes = bytes,
-		.host = x.host,
-		.packed_bytes = x.packed_bytes,
-	};
-	if (x.kind == QCOW2_PACKED)
-		out->guest =
-			guest & ~(uint64_t)(c->layer[i].q.cluster_bytes - 1);
+	x.bytes = bytes; /* also when there was no layer to ask */
+	fill_extent(c, &x, i, guest, out);
 	return 0;
 }
 

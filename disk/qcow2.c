@@ -18,7 +18,8 @@
 #include "disk/file_io.h"
 
 #define BLOCK_CACHE_BYTES (4U << 20)
-#define FLUSHES_MAX	  4 /* for a place in a cache */
+#define FLUSHES_MAX	  4   /* for a place in a cache */
+#define NUMBERS		  512 /* of a table, written at once */
 /* Beyond this size of a file its clusters are not told from tables by the
  * bitmap, which would be too large. */
 #define META_BITMAP_MAX (16U << 20)
@@ -46,9 +47,28 @@ int qcow2_sync(struct qcow2 *q)
 	return r;
 }
 
-int qcow2_mark_corrupt(struct qcow2 *q)
+int qcow2_write_field(struct qcow2 *q, uint64_t at, uint64_t value)
 {
 	uint8_t field[8];
+
+	put_be64(field, value);
+	return file_write_at(q->files, q->fd, field, sizeof(field), at);
+}
+
+int qcow2_name_counts(struct qcow2 *q, uint64_t offset, uint32_t clusters)
+{
+	uint8_t field[12];
+	int r;
+
+	put_be64(field, offset);
+	put_be32(field + 8, clusters);
+	r = file_write_at(q->files, q->fd, field, sizeof(field),
+			  QCOW2_AT_RT_OFFSET);
+	return r ? r : qcow2_sync(q);
+}
+
+int qcow2_mark_corrupt(struct qcow2 *q)
+{
 	int r;
 
 	if (!q->why.code || q->is_corrupt)
@@ -57,9 +77,7 @@ int qcow2_mark_corrupt(struct qcow2 *q)
 	if (q->h.version < 3 || q->read_only)
 		return 0;
 	q->h.incompatible |= QCOW2_INCOMPAT_CORRUPT;
-	put_be64(field, q->h.incompatible);
-	r = file_write_at(q->files, q->fd, field, sizeof(field),
-			  QCOW2_AT_INCOMPATIBLE);
+	r = qcow2_write_field(q, QCOW2_AT_INCOMPATIBLE, q->h.incompatible);
 	return r ? r : qcow2_sync(q);
 }
 
@@ -278,15 +296,13 @@ static int may_write(struct qcow2 *q, enum qcow2_mode mode, struct err *e)
 /* [autoclear_features] of what is not kept up here. */
 static int clear_autoclear(struct qcow2 *q, struct err *e)
 {
-	uint8_t field[8] = { 0 };
 	int r;
 
 	if (q->read_only || !q->h.autoclear)
 		return 0;
-	r = file_write_at(q->files, q->fd, field, sizeof(field),
-			  QCOW2_AT_AUTOCLEAR);
+	r = qcow2_write_field(q, QCOW2_AT_AUTOCLEAR, 0);
 	if (!r)
-		r = file_sync(q->files, q->fd);
+		r = qcow2_sync(q);
 	if (r)
 		return err_sys(e, r, "%s: writing its header", q->path);
 	q->h.autoclear = 0;
@@ -399,24 +415,32 @@ static int write_tables(struct qcow2 *q, struct tables *t, bool are_new,
 	return r;
 }
 
-/* Writes the changed entries of an array that stands in the file. */
-static int write_numbers(struct qcow2 *q, const uint64_t *numbers,
-			 struct dirty_range *range, uint64_t offset, int *wrote)
+int qcow2_write_numbers(struct qcow2 *q, const uint64_t *numbers, uint64_t from,
+			uint64_t to, uint64_t offset)
 {
-	uint8_t bytes[512];
+	uint8_t bytes[8 * NUMBERS];
 	uint64_t i, n, at;
-	int r;
+	int r = 0;
 
-	for (at = range->from; at < range->to; at += n) {
-		n = range->to - at < 64 ? range->to - at : 64;
+	for (at = from; at < to && !r; at += n) {
+		n = to - at < NUMBERS ? to - at : NUMBERS;
 		for (i = 0; i < n; i++)
 			put_be64(bytes + 8 * i, numbers[at + i]);
 		r = file_write_at(q->files, q->fd, bytes, n * 8,
 				  offset + at * 8);
-		if (r)
-			return r;
-		*wrote = 1;
 	}
+	return r;
+}
+
+/* Writes the changed entries of an array that stands in the file. */
+static int write_changed(struct qcow2 *q, const uint64_t *numbers,
+			 struct dirty_range *range, uint64_t offset, int *wrote)
+{
+	int r = qcow2_write_numbers(q, numbers, range->from, range->to, offset);
+
+	if (r)
+		return r;
+	*wrote |= range->from < range->to;
 	range->from = range->to = 0;
 	return 0;
 }
@@ -431,7 +455,7 @@ int qcow2_write_new_blocks(struct qcow2 *q)
 int qcow2_write_counts(struct qcow2 *q)
 {
 	int wrote = 0;
-	int r = write_numbers(q, q->rt, &q->rt_dirty, q->h.rt_offset, &wrote);
+	int r = write_changed(q, q->rt, &q->rt_dirty, q->h.rt_offset, &wrote);
 
 	if (!r)
 		r = write_tables(q, &q->blocks, false, &wrote);
@@ -464,7 +488,7 @@ int qcow2_write_pointers(struct qcow2 *q)
 	int wrote = 0, r = write_tables(q, &q->l2s, false, &wrote);
 
 	if (!r)
-		r = write_numbers(q, q->l1, &q->l1_dirty, q->h.l1_offset,
+		r = write_changed(q, q->l1, &q->l1_dirty, q->h.l1_offset,
 				  &wrote);
 	if (!r)
 		r = begin_settling(q);
@@ -488,7 +512,6 @@ int qcow2_flush(struct qcow2 *q)
 
 	if (!r)
 		r = step(q, qcow2_write_new_blocks, false);
-
 	if (!r)
 		r = step(q, qcow2_write_counts, true);
 	if (!r)
@@ -515,21 +538,8 @@ static int rewrite_tables(struct qcow2 *q, struct tables *t)
 static int rewrite_numbers(struct qcow2 *q, const uint64_t *numbers,
 			   struct dirty_range *range, uint64_t offset)
 {
-	int wrote, r = write_numbers(q, numbers, range, offset, &wrote);
+	int wrote = 0, r = write_changed(q, numbers, range, offset, &wrote);
 
-	return r ? r : qcow2_sync(q);
-}
-
-/* The header may name a table that was to become the refcount table. */
-static int rewrite_header(struct qcow2 *q)
-{
-	uint8_t field[12];
-	int r;
-
-	put_be64(field, q->h.rt_offset);
-	put_be32(field + 8, q->h.rt_clusters);
-	r = file_write_at(q->files, q->fd, field, sizeof(field),
-			  QCOW2_AT_RT_OFFSET);
 	return r ? r : qcow2_sync(q);
 }
 
@@ -546,8 +556,9 @@ int qcow2_distrust(struct qcow2 *q)
 	r = rewrite_tables(q, &q->blocks);
 	if (!r)
 		r = rewrite_numbers(q, q->rt, &q->rt_dirty, q->h.rt_offset);
+	/* The header may name a table that was to become this one. */
 	if (!r)
-		r = rewrite_header(q);
+		r = qcow2_name_counts(q, q->h.rt_offset, q->h.rt_clusters);
 	if (!r)
 		r = rewrite_tables(q, &q->l2s);
 	if (!r)

@@ -14,7 +14,7 @@
  *
  * INV-1  A cluster that a pointer on disk names has a refcount on disk.
  * INV-2  Between the first step and qcow2_write_pointers() no pointer is
- *        changed (the owner waits with qcow2_link(), _zero(), _discard()).
+ *        changed (the owner waits with qcow2_link() and qcow2_zero()).
  * INV-3  A cluster that was given up is used again when no pointer on disk
  *        and no I/O under way names it.
  *
@@ -68,10 +68,8 @@ struct qcow2 {
 	uint64_t fresh;		/* clusters from here on were never written */
 	uint64_t hint;		/* no cluster before it is free */
 	uint64_t age;		/* grows with each flush */
-	uint64_t
-		io_age; /* when the oldest I/O under way began, or UINT64_MAX */
+	uint64_t io_age;	/* of the oldest I/O under way, or UINT64_MAX */
 	struct run_list freed, settling;
-	uint64_t changes; /* of metadata; grows */
 	bool sync_failed; /* a sync in here; the owner poisons the disk */
 	bool is_frozen;	  /* poisoned: nothing is written to make room */
 	bool is_corrupt;
@@ -187,6 +185,13 @@ int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta);
 /* A table of big-endian numbers as an array, which is the caller's. */
 int qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t n,
 		       uint64_t **out, const char *what, struct err *e);
+/* And entries [from, to) of one into a table at offset. */
+int qcow2_write_numbers(struct qcow2 *q, const uint64_t *numbers, uint64_t from,
+			uint64_t to, uint64_t offset);
+/* 64 bits of the header; not synced. */
+int qcow2_write_field(struct qcow2 *q, uint64_t at, uint64_t value);
+/* The header says where the refcount table is; synced. */
+int qcow2_name_counts(struct qcow2 *q, uint64_t offset, uint32_t clusters);
 /* A place in the cache; flushes when all tables are dirty. 1: it is there. */
 int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
 		    struct table **out);
@@ -201,6 +206,16 @@ int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count,
 int qcow2_check_entry(struct qcow2 *q, const struct table *t, uint64_t i);
 uint64_t qcow2_read_count(const uint8_t *block, uint64_t i, uint32_t order);
 void qcow2_write_count(uint8_t *block, uint64_t i, uint32_t order, uint64_t n);
+/* A block of so many bytes whose first n counts, if it has as many, are 1. */
+void qcow2_count_ones(uint8_t *block, size_t bytes, uint64_t n, uint32_t order);
+
+/* [Compressed Clusters Descriptor]: bytes are rounded up to a sector's end. */
+struct packed_place {
+	uint64_t host, bytes;
+};
+struct packed_place qcow2_packed_place(const struct qcow2 *q, uint64_t entry);
+/* Bits that no uncompressed L2 entry of this image has. */
+uint64_t qcow2_l2_reserved(const struct qcow2 *q);
 
 static inline void range_add(struct dirty_range *r, uint64_t i)
 {

@@ -43,7 +43,6 @@ static void point_l1(struct qcow2 *q, uint64_t i, const struct table *t)
 {
 	q->l1[i] = t->offset | QCOW2_COPIED;
 	range_add(&q->l1_dirty, i);
-	q->changes++;
 }
 
 /* A snapshot shares the present one: it is copied, its clusters are counted
@@ -95,19 +94,16 @@ static int need_l2(struct qcow2 *q, uint64_t i, struct table **out)
 static int give_up_entry(struct qcow2 *q, uint64_t standard)
 {
 	uint64_t host = standard & QCOW2_OFFSET, first, last;
-	unsigned int size_bits = q->cluster_bits - 8, shift = 62 - size_bits;
-	uint64_t sectors;
+	struct packed_place p;
 
 	if (!(standard & QCOW2_COMPRESSED)) {
 		if (!host)
 			return 0;
 		return qcow2_give_up(q, host >> q->cluster_bits, 1, false);
 	}
-	host = standard & ((UINT64_C(1) << shift) - 1);
-	sectors = standard >> shift & ((UINT64_C(1) << size_bits) - 1);
-	first = host >> q->cluster_bits;
-	last = ((host & ~UINT64_C(511)) + (sectors + 1) * 512 - 1) >>
-	       q->cluster_bits;
+	p = qcow2_packed_place(q, standard);
+	first = p.host >> q->cluster_bits;
+	last = (p.host + p.bytes - 1) >> q->cluster_bits;
 	return qcow2_give_up(q, first, last - first + 1, false);
 }
 
@@ -120,7 +116,6 @@ static void put_entry(struct qcow2 *q, struct table *t, uint64_t i,
 	if (q->subclusters > 1)
 		put_be64(t->bytes + at + 8, bitmap);
 	table_changed(&q->l2s, t, at, q->entry_bytes);
-	q->changes++;
 }
 
 static uint64_t get_standard(const struct qcow2 *q, const struct table *t,

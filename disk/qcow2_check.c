@@ -82,21 +82,17 @@ static bool is_aligned(struct check *k, uint64_t host, const char *what,
 
 static void count_packed(struct check *k, uint64_t en)
 {
-	unsigned int size_bits = k->q->cluster_bits - 8;
-	unsigned int shift = 62 - size_bits;
-	uint64_t host = en & ((UINT64_C(1) << shift) - 1);
-	uint64_t sectors = en >> shift & ((UINT64_C(1) << size_bits) - 1);
+	struct packed_place p = qcow2_packed_place(k->q, en);
 
 	if (en & QCOW2_COPIED)
 		found(k, QCOW2_CORRUPTION,
 		      "compressed cluster at %#" PRIx64
 		      " is marked as in use once",
-		      host);
+		      p.host);
 	k->c->packed++;
 	k->c->allocated++;
 	k->last = 0;
-	refer(k, host & ~UINT64_C(511), (sectors + 1) * 512,
-	      "compressed cluster");
+	refer(k, p.host, p.bytes, "compressed cluster");
 }
 
 static void count_data(struct check *k, uint64_t en, uint64_t bitmap,
@@ -104,11 +100,8 @@ static void count_data(struct check *k, uint64_t en, uint64_t bitmap,
 {
 	uint64_t host = en & QCOW2_OFFSET;
 	uint64_t c = host >> k->q->cluster_bits;
-	uint64_t odd =
-		QCOW2_L2_RESERVED |
-		(k->q->subclusters > 1 || k->q->h.version < 3 ? QCOW2_ZERO : 0);
 
-	if (en & odd)
+	if (en & qcow2_l2_reserved(k->q))
 		found(k, QCOW2_CORRUPTION,
 		      "L2 entry %#" PRIx64 " of offset %" PRIu64
 		      " has reserved bits",
@@ -452,14 +445,11 @@ static int clear_bits(struct check *k)
 {
 	const uint64_t bits = QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT;
 	struct qcow2 *q = k->q;
-	uint8_t field[8];
 
 	if (!(q->h.incompatible & bits))
 		return 0;
 	q->h.incompatible &= ~bits;
-	put_be64(field, q->h.incompatible);
-	return file_write_at(q->files, q->fd, field, sizeof(field),
-			     QCOW2_AT_INCOMPATIBLE);
+	return qcow2_write_field(q, QCOW2_AT_INCOMPATIBLE, q->h.incompatible);
 }
 
 static int finish_repair(struct check *k)
@@ -474,7 +464,7 @@ static int finish_repair(struct check *k)
 	    (c->repair == QCOW2_REPAIR_ALL || !c->corruptions))
 		r = clear_bits(k);
 	if (!r)
-		r = file_sync(k->q->files, k->q->fd);
+		r = qcow2_sync(k->q);
 	return r ? err_sys(k->e, r, "%s: writing the repair", k->q->path) : 0;
 }
 

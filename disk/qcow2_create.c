@@ -113,14 +113,12 @@ static int write_blocks(int fd, const struct qcow2_options *o,
 	uint64_t per_block = UINT64_C(1)
 			     << (o->cluster_bits + 3 - o->refcount_order);
 	size_t bytes = (size_t)1 << o->cluster_bits;
-	uint64_t b, i, n;
+	uint64_t b, n;
 	int r = 0;
 
 	for (b = 0; b < l->blocks && !r; b++) {
 		n = l->all - b * per_block;
-		memset(cluster, 0, bytes);
-		for (i = 0; i < n && i < per_block; i++)
-			qcow2_write_count(cluster, i, o->refcount_order, 1);
+		qcow2_count_ones(cluster, bytes, n, o->refcount_order);
 		r = file_write_at(files, fd, cluster,
 				  used_part(n << o->refcount_order >> 3, bytes),
 				  (1 + l->rt + b) << o->cluster_bits);

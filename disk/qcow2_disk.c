@@ -127,11 +127,13 @@ static void part_read(struct io *io, int error)
 int qcow2_data_fd(const struct disk *d, const struct disk_request *r,
 		  uint64_t host)
 {
-	uint64_t all = host | r->part.bytes | r->moved;
+	uint64_t all = host | (r->bounce ? r->bounced.iov_len
+					 : r->part.bytes | r->moved);
+	bool is_aligned = r->bounce || disk_is_aligned(d, r);
 
 	if (d->info.cache != DISK_DIRECT)
 		return d->fd;
-	return disk_is_aligned(d, r) && !(all % d->offset_align)
+	return is_aligned && !(all % d->offset_align)
 		       ? d->fd
 		       : qcow2_disk(d)->cached_fd;
 }

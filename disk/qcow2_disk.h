@@ -78,7 +78,6 @@ void qcow2_start(struct disk *d, struct disk_request *r, enum io_op op, int fd,
 int qcow2_data_fd(const struct disk *d, const struct disk_request *r,
 		  uint64_t host);
 void qcow2_started_over(struct disk *d, struct disk_request *r);
-bool qcow2_is_taken(struct disk *d, uint64_t guest, uint64_t bytes);
 
 /* --- qcow2_disk_flush.c ---------------------------------------------- */
 void qcow2_disk_flush(struct disk *d, struct disk_request *r);

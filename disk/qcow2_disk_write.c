@@ -19,7 +19,7 @@
 
 /* --- clusters that are being written anew ---------------------------- */
 
-bool qcow2_is_taken(struct disk *d, uint64_t guest, uint64_t bytes)
+static bool is_taken(struct disk *d, uint64_t guest, uint64_t bytes)
 {
 	const struct disk_request *r = qcow2_disk(d)->allocs;
 	unsigned int bits = top_of(d)->cluster_bits;
@@ -185,14 +185,11 @@ static void submit_anew(struct disk *d, struct disk_request *r,
 {
 	uint64_t at = r->bounce ? g->from : g->at;
 	uint64_t place = r->part.host + (at - r->part.guest);
-	uint64_t all = place | (g->to - g->from);
-	int fd = qcow2_data_fd(d, r, place);
 
-	if (r->bounce)
-		fd = all % d->offset_align ? qcow2_disk(d)->cached_fd : d->fd;
 	r->part.next_alloc = qcow2_disk(d)->allocs;
 	qcow2_disk(d)->allocs = r;
-	qcow2_start(d, r, IO_WRITE, fd, place, written_anew);
+	qcow2_start(d, r, IO_WRITE, qcow2_data_fd(d, r, place), place,
+		    written_anew);
 }
 
 /* How many whole clusters of the run from `at` on are written at once. */
@@ -208,7 +205,7 @@ static uint64_t whole_clusters(struct disk *d, uint64_t at, uint64_t bytes,
 	if (x->host || x->kind == QCOW2_PACKED)
 		return MIN(n, 1);
 	n = MIN(n, MAX(x->bytes >> q->cluster_bits, 1));
-	while (n > 1 && qcow2_is_taken(d, at, n << q->cluster_bits))
+	while (n > 1 && is_taken(d, at, n << q->cluster_bits))
 		n /= 2;
 	return n;
 }
@@ -271,7 +268,7 @@ static bool write_anew(struct disk *d, struct disk_request *r,
 	bool is_fresh = false;
 	struct region g;
 
-	if (qcow2_is_taken(d, at, 1)) {
+	if (is_taken(d, at, 1)) {
 		qcow2_wait(d, r);
 		return true;
 	}
@@ -319,7 +316,7 @@ static bool write_zeroes(struct disk *d, struct disk_request *r, uint64_t bytes,
 	uint64_t at = r->offset + r->moved;
 	struct qcow2_extent x;
 
-	if (qcow2_is_taken(d, at, bytes)) {
+	if (is_taken(d, at, bytes)) {
 		qcow2_wait(d, r);
 		return true;
 	}
@@ -375,7 +372,7 @@ bool qcow2_zero_part(struct disk *d, struct disk_request *r, int *error)
 
 	if (!n)
 		return zero_edge(d, r, error);
-	if (is_frozen(k) || qcow2_is_taken(d, at, n)) {
+	if (is_frozen(k) || is_taken(d, at, n)) {
 		qcow2_wait(d, r);
 		return true;
 	}

@@ -97,16 +97,30 @@ static int classify(struct qcow2 *q, const struct entry *en, uint32_t s,
 	return 0;
 }
 
+uint64_t qcow2_l2_reserved(const struct qcow2 *q)
+{
+	bool has_zero_bit = q->subclusters == 1 && q->h.version >= 3;
+
+	return QCOW2_L2_RESERVED | (has_zero_bit ? 0 : QCOW2_ZERO);
+}
+
+struct packed_place qcow2_packed_place(const struct qcow2 *q, uint64_t entry)
+{
+	unsigned int size_bits = q->cluster_bits - 8, shift = 62 - size_bits;
+	uint64_t host = entry & ((UINT64_C(1) << shift) - 1);
+	uint64_t sectors = entry >> shift & ((UINT64_C(1) << size_bits) - 1);
+
+	return (struct packed_place){ host,
+				      (sectors + 1) * 512 - (host & 511) };
+}
+
 static int check_entry(struct qcow2 *q, const struct entry *en)
 {
 	uint64_t host = en->standard & QCOW2_OFFSET;
-	uint64_t odd =
-		QCOW2_L2_RESERVED |
-		(q->subclusters > 1 || q->h.version < 3 ? QCOW2_ZERO : 0);
 
 	if (en->standard & QCOW2_COMPRESSED)
 		return 0;
-	if (en->standard & odd || host % q->cluster_bytes ||
+	if (en->standard & qcow2_l2_reserved(q) || host % q->cluster_bytes ||
 	    (!host && en->standard & QCOW2_COPIED))
 		return qcow2_wrong(q, "L2 entry is %#" PRIx64, en->standard);
 	if (host && (host >= q->end || qcow2_is_meta(q, host, 1)))
@@ -117,22 +131,17 @@ static int check_entry(struct qcow2 *q, const struct entry *en)
 	return 0;
 }
 
-/* [Compressed Clusters Descriptor] */
 static int describe_packed(struct qcow2 *q, const struct entry *en,
 			   struct qcow2_extent *x)
 {
-	unsigned int size_bits = q->cluster_bits - 8;
-	unsigned int shift = 62 - size_bits;
-	uint64_t host = en->standard & ((UINT64_C(1) << shift) - 1);
-	uint64_t sectors =
-		en->standard >> shift & ((UINT64_C(1) << size_bits) - 1);
+	struct packed_place p = qcow2_packed_place(q, en->standard);
 
-	if (en->standard & QCOW2_COPIED || host >= q->end ||
-	    qcow2_is_meta(q, host, 1))
+	if (en->standard & QCOW2_COPIED || p.host >= q->end ||
+	    qcow2_is_meta(q, p.host, 1))
 		return qcow2_wrong(q, "compressed L2 entry is %#" PRIx64,
 				   en->standard);
-	x->host = host;
-	x->packed_bytes = (uint32_t)((sectors + 1) * 512 - (host & 511));
+	x->host = p.host;
+	x->packed_bytes = (uint32_t)p.bytes;
 	x->is_ours = false;
 	return 0;
 }

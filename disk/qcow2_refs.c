@@ -45,6 +45,15 @@ void qcow2_write_count(uint8_t *block, uint64_t i, uint32_t order, uint64_t n)
 		(uint8_t)((block[i / per_byte] & ~mask) | n << shift);
 }
 
+void qcow2_count_ones(uint8_t *block, size_t bytes, uint64_t n, uint32_t order)
+{
+	uint64_t entries = (uint64_t)bytes * 8 >> order, i;
+
+	memset(block, 0, bytes);
+	for (i = 0; i < n && i < entries; i++)
+		qcow2_write_count(block, i, order, 1);
+}
+
 static uint64_t count_max(const struct qcow2 *q)
 {
 	return q->h.refcount_order == 6
@@ -111,7 +120,6 @@ static void put_count(struct qcow2 *q, struct table *t, uint64_t i, uint64_t n)
 
 	qcow2_write_count(t->bytes, i, q->h.refcount_order, n);
 	table_changed(&q->blocks, t, at, q->h.refcount_order < 3 ? 1 : 8);
-	q->changes++;
 }
 
 /* --- more blocks, a larger table ------------------------------------- */
@@ -145,8 +153,7 @@ static int make_block(struct qcow2 *q, uint64_t i, struct table **out)
 		r = qcow2_set_meta(q, offset, true);
 	if (r)
 		return r;
-	memset(t->bytes, 0, q->cluster_bytes);
-	qcow2_write_count(t->bytes, 0, q->h.refcount_order, 1);
+	qcow2_count_ones(t->bytes, q->cluster_bytes, 1, q->h.refcount_order);
 	/* A fresh cluster reads as zeroes. */
 	table_changed(&q->blocks, t, 0,
 		      cluster >= q->fresh ? 1 : q->cluster_bytes);
@@ -154,7 +161,6 @@ static int make_block(struct qcow2 *q, uint64_t i, struct table **out)
 	handed_out(q, cluster);
 	q->rt[i] = offset;
 	range_add(&q->rt_dirty, i);
-	q->changes++;
 	*out = t;
 	return 0;
 }
@@ -192,17 +198,15 @@ static int plan_growth(const struct qcow2 *q, struct growth *g)
 static int write_growth_blocks(struct qcow2 *q, const struct growth *g,
 			       uint64_t *table, uint8_t *block)
 {
-	uint64_t used = g->clusters + g->blocks, b, i, n;
+	uint64_t used = g->clusters + g->blocks, b;
 	uint64_t per_block = UINT64_C(1) << q->block_bits;
 	int r = 0;
 
 	for (b = 0; b < g->blocks && !r; b++) {
 		uint64_t at = (g->start + g->clusters + b) << q->cluster_bits;
 
-		n = used - b * per_block;
-		memset(block, 0, q->cluster_bytes);
-		for (i = 0; i < n && i < per_block; i++)
-			qcow2_write_count(block, i, q->h.refcount_order, 1);
+		qcow2_count_ones(block, q->cluster_bytes, used - b * per_block,
+				 q->h.refcount_order);
 		r = file_write_at(q->files, q->fd, block, q->cluster_bytes, at);
 		table[q->rt_entries + b] = at;
 	}
@@ -212,16 +216,11 @@ static int write_growth_blocks(struct qcow2 *q, const struct growth *g,
 static int write_growth(struct qcow2 *q, const struct growth *g,
 			uint64_t *table, uint8_t *cluster)
 {
-	uint64_t at = g->start << q->cluster_bits, c, i;
-	uint64_t per = q->cluster_bytes / 8;
 	int r = write_growth_blocks(q, g, table, cluster);
 
-	for (c = 0; c < g->clusters && !r; c++) {
-		for (i = 0; i < per; i++)
-			put_be64(cluster + 8 * i, table[c * per + i]);
-		r = file_write_at(q->files, q->fd, cluster, q->cluster_bytes,
-				  at + (c << q->cluster_bits));
-	}
+	if (!r)
+		r = qcow2_write_numbers(q, table, 0, g->entries,
+					g->start << q->cluster_bits);
 	return r ? r : qcow2_sync(q);
 }
 
@@ -231,15 +230,9 @@ static int switch_table(struct qcow2 *q, const struct growth *g,
 {
 	uint64_t old = q->h.rt_offset >> q->cluster_bits;
 	uint64_t old_clusters = q->h.rt_clusters, c;
-	uint8_t field[12];
-	int r;
+	int r = qcow2_name_counts(q, g->start << q->cluster_bits,
+				  (uint32_t)g->clusters);
 
-	put_be64(field, g->start << q->cluster_bits);
-	put_be32(field + 8, (uint32_t)g->clusters);
-	r = file_write_at(q->files, q->fd, field, sizeof(field),
-			  QCOW2_AT_RT_OFFSET);
-	if (!r)
-		r = qcow2_sync(q);
 	if (r)
 		return r;
 	free(q->rt);
@@ -417,7 +410,6 @@ int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count,
 	if (q->freed.count >= RUNS_MAX)
 		return 0;
 	add_run(&q->freed, &run);
-	q->changes++;
 	return 0;
 }
 

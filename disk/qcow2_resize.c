@@ -39,22 +39,6 @@ static int take_row(struct qcow2 *q, uint64_t n, uint64_t *host)
 	return 0;
 }
 
-static int write_l1(struct qcow2 *q, const uint64_t *l1, uint64_t entries,
-		    uint64_t host)
-{
-	uint8_t *bytes = malloc(entries * 8);
-	uint64_t i;
-	int r;
-
-	if (!bytes)
-		return -ENOMEM;
-	for (i = 0; i < entries; i++)
-		put_be64(bytes + 8 * i, l1[i]);
-	r = file_write_at(q->files, q->fd, bytes, entries * 8, host);
-	free(bytes);
-	return r;
-}
-
 /* Size, L1 entries and L1 offset stand within 24 bytes. */
 static int switch_header(struct qcow2 *q, uint64_t bytes, uint64_t entries,
 			 uint64_t l1_offset)
@@ -108,7 +92,7 @@ static int grow_l1(struct qcow2 *q, uint64_t bytes, uint64_t entries)
 	memcpy(l1, q->l1, q->h.l1_entries * sizeof(*l1));
 	r = take_row(q, clusters, &host);
 	if (!r)
-		r = write_l1(q, l1, entries, host);
+		r = qcow2_write_numbers(q, l1, 0, entries, host);
 	if (!r)
 		r = qcow2_flush(q); /* its refcounts are there before it is */
 	if (!r)

@@ -155,7 +155,6 @@ static int clear_l2(struct qcow2 *q, uint64_t i)
 		return r;
 	q->l1[i] = 0;
 	range_add(&q->l1_dirty, i);
-	q->changes++;
 	return qcow2_give_up(q, table, 1, true);
 }
 

@@ -185,9 +185,3 @@ void tables_distrust(struct tables *t)
 	for (table = t->oldest; table; table = table->newer)
 		table_changed(t, table, 0, t->table_bytes);
 }
-
-uint64_t tables_memory(const struct tables *t)
-{
-	return (uint64_t)t->count * (t->table_bytes + sizeof(struct table)) +
-	       t->buckets * sizeof(struct table *);
-}

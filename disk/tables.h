@@ -55,7 +55,5 @@ static inline bool table_is_dirty(const struct table *table)
 }
 /* All of them must be written again: a sync has failed. */
 void tables_distrust(struct tables *t);
-/* Bytes held now. */
-uint64_t tables_memory(const struct tables *t);
 
 #endif
