@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A qcow2 image from open to close, and the order in which its metadata
- * reaches the disk. The image's thread. Invariants: disk/qcow2.h.
+ * A qcow2 image from open to close: its header, what is found wrong with it,
+ * and which of its clusters are tables. The image's thread. Invariants:
+ * disk/qcow2.h.
  */
 #include "disk/qcow2.h"
 
@@ -18,8 +19,7 @@
 #include "disk/file_io.h"
 
 #define BLOCK_CACHE_BYTES (4U << 20)
-#define FLUSHES_MAX	  4   /* for a place in a cache */
-#define NUMBERS		  512 /* of a table, written at once */
+#define FLUSHES_MAX	  4 /* for a place in a cache */
 /* Beyond this size of a file its clusters are not told from tables by the
  * bitmap, which would be too large. */
 #define META_BITMAP_MAX (16U << 20)
@@ -211,17 +211,33 @@ static void set_geometry(struct qcow2 *q)
 	q->rt_entries = (uint64_t)h->rt_clusters * (q->cluster_bytes / 8);
 }
 
-static int read_header(struct qcow2 *q, struct err *e)
+/*
+ * How much of the file the header may take: its first cluster. What makes no
+ * cluster size is for the parser to refuse.
+ */
+static int first_cluster(struct qcow2 *q, uint64_t file_bytes, size_t *n)
 {
-	size_t n = 1U << QCOW2_CLUSTER_BITS_MAX;
-	uint8_t *bytes;
-	struct stat st;
-	int r;
+	uint8_t head[QCOW2_V2_HEADER_BYTES];
+	uint32_t bits;
+	int r = file_read_at(q->files, q->fd, head, sizeof(head), 0);
 
-	if (fstat(q->fd, &st) < 0)
-		return err_sys(e, -errno, "%s", q->path);
-	if ((uint64_t)st.st_size < n)
-		n = (size_t)st.st_size;
+	bits = r ? 0 : get_be32(head + QCOW2_AT_CLUSTER_BITS);
+	if (bits < QCOW2_CLUSTER_BITS_MIN || bits > QCOW2_CLUSTER_BITS_MAX)
+		bits = QCOW2_CLUSTER_BITS_MIN;
+	*n = (size_t)1 << bits;
+	if (file_bytes < *n)
+		*n = (size_t)file_bytes;
+	return r;
+}
+
+static int parse_header(struct qcow2 *q, uint64_t file_bytes, struct err *e)
+{
+	uint8_t *bytes;
+	size_t n;
+	int r = first_cluster(q, file_bytes, &n);
+
+	if (r)
+		return err_sys(e, r, "%s: reading its header", q->path);
 	bytes = malloc(n ? n : 1);
 	if (!bytes)
 		return err_sys(e, -ENOMEM, "%s", q->path);
@@ -229,9 +245,19 @@ static int read_header(struct qcow2 *q, struct err *e)
 	if (r)
 		err_sys(e, r, "%s: reading its header", q->path);
 	else
-		r = qcow2_header_parse(&q->h, bytes, n, (uint64_t)st.st_size,
-				       q->path, e);
+		r = qcow2_header_parse(&q->h, bytes, n, file_bytes, q->path, e);
 	free(bytes);
+	return r;
+}
+
+static int read_header(struct qcow2 *q, struct err *e)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(q->fd, &st) < 0)
+		return err_sys(e, -errno, "%s", q->path);
+	r = parse_header(q, (uint64_t)st.st_size, e);
 	if (r)
 		return r;
 	set_geometry(q);
@@ -363,214 +389,4 @@ void qcow2_fini(struct qcow2 *q)
 	q->l1 = q->rt = NULL;
 	q->is_meta = NULL;
 	q->freed = q->settling = (struct run_list){ 0 };
-}
-
-/* --- writing --------------------------------------------------------- */
-
-int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
-		    struct table **out)
-{
-	unsigned int tries;
-	int r = tables_add(t, offset, out);
-
-	/* What became free by the flush may have made them dirty again. */
-	for (tries = 0; r == -EAGAIN && tries < FLUSHES_MAX; tries++) {
-		r = q->is_frozen ? -EIO : qcow2_flush(q);
-		/* It may have come in by the flush. */
-		*out = r ? NULL : tables_find(t, offset);
-		if (*out)
-			return 1;
-		if (!r)
-			r = tables_add(t, offset, out);
-	}
-	return r == -EAGAIN ? -EIO : r;
-}
-
-static int write_table(struct qcow2 *q, struct tables *t, struct table *table)
-{
-	int r = file_write_at(q->files, q->fd, table->bytes + table->dirty,
-			      table->end - table->dirty,
-			      table->offset + table->dirty);
-
-	if (!r)
-		table_is_clean(t, table);
-	return r;
-}
-
-/* Writes the dirty tables that are new, or that are not. */
-static int write_tables(struct qcow2 *q, struct tables *t, bool are_new,
-			int *wrote)
-{
-	struct table *table;
-	int r = 0;
-
-	if (!t->dirty_count)
-		return 0;
-	for (table = t->oldest; table && !r; table = table->newer) {
-		if (!table_is_dirty(table) || table->is_new != are_new)
-			continue;
-		r = write_table(q, t, table);
-		*wrote = 1;
-	}
-	return r;
-}
-
-int qcow2_write_numbers(struct qcow2 *q, const uint64_t *numbers, uint64_t from,
-			uint64_t to, uint64_t offset)
-{
-	uint8_t bytes[8 * NUMBERS];
-	uint64_t i, n, at;
-	int r = 0;
-
-	for (at = from; at < to && !r; at += n) {
-		n = to - at < NUMBERS ? to - at : NUMBERS;
-		for (i = 0; i < n; i++)
-			put_be64(bytes + 8 * i, numbers[at + i]);
-		r = file_write_at(q->files, q->fd, bytes, n * 8,
-				  offset + at * 8);
-	}
-	return r;
-}
-
-/* Writes the changed entries of an array that stands in the file. */
-static int write_changed(struct qcow2 *q, const uint64_t *numbers,
-			 struct dirty_range *range, uint64_t offset, int *wrote)
-{
-	int r = qcow2_write_numbers(q, numbers, range->from, range->to, offset);
-
-	if (r)
-		return r;
-	*wrote |= range->from < range->to;
-	range->from = range->to = 0;
-	return 0;
-}
-
-int qcow2_write_new_blocks(struct qcow2 *q)
-{
-	int wrote = 0, r = write_tables(q, &q->blocks, true, &wrote);
-
-	return r ? r : wrote;
-}
-
-int qcow2_write_counts(struct qcow2 *q)
-{
-	int wrote = 0;
-	int r = write_changed(q, q->rt, &q->rt_dirty, q->h.rt_offset, &wrote);
-
-	if (!r)
-		r = write_tables(q, &q->blocks, false, &wrote);
-	if (!r)
-		r = write_tables(q, &q->l2s, true, &wrote);
-	return r ? r : wrote;
-}
-
-static int begin_settling(struct qcow2 *q)
-{
-	size_t all = q->settling.count + q->freed.count;
-	struct cluster_run *run;
-
-	if (!q->freed.count)
-		return 0;
-	run = realloc(q->settling.run, all * sizeof(*run));
-	if (!run)
-		return -ENOMEM;
-	memcpy(run + q->settling.count, q->freed.run,
-	       q->freed.count * sizeof(*run));
-	q->settling.run = run;
-	q->settling.count = q->settling.room = all;
-	q->freed.count = 0;
-	q->age++;
-	return 0;
-}
-
-int qcow2_write_pointers(struct qcow2 *q)
-{
-	int wrote = 0, r = write_tables(q, &q->l2s, false, &wrote);
-
-	if (!r)
-		r = write_changed(q, q->l1, &q->l1_dirty, q->h.l1_offset,
-				  &wrote);
-	if (!r)
-		r = begin_settling(q);
-	return r ? r : wrote;
-}
-
-static int step(struct qcow2 *q, int (*write)(struct qcow2 *q), bool always)
-{
-	int r = write(q);
-
-	if (r < 0)
-		return r;
-	if (!r && !always)
-		return 0;
-	return qcow2_sync(q);
-}
-
-int qcow2_flush(struct qcow2 *q)
-{
-	int r = q->is_frozen ? -EIO : 0;
-
-	if (!r)
-		r = step(q, qcow2_write_new_blocks, false);
-	if (!r)
-		r = step(q, qcow2_write_counts, true);
-	if (!r)
-		r = step(q, qcow2_write_pointers, false);
-	return r ? r : qcow2_settle(q);
-}
-
-void qcow2_freeze(struct qcow2 *q)
-{
-	q->is_frozen = true;
-	q->sync_failed = false;
-}
-
-/* All of a kind, new or not, and synced. */
-static int rewrite_tables(struct qcow2 *q, struct tables *t)
-{
-	int wrote = 0, r = write_tables(q, t, true, &wrote);
-
-	if (!r)
-		r = write_tables(q, t, false, &wrote);
-	return r ? r : qcow2_sync(q);
-}
-
-static int rewrite_numbers(struct qcow2 *q, const uint64_t *numbers,
-			   struct dirty_range *range, uint64_t offset)
-{
-	int wrote = 0, r = write_changed(q, numbers, range, offset, &wrote);
-
-	return r ? r : qcow2_sync(q);
-}
-
-/* In the strictest order: nobody knows what of the last flush is there. */
-int qcow2_distrust(struct qcow2 *q)
-{
-	int r;
-
-	q->is_frozen = false;
-	tables_distrust(&q->l2s);
-	tables_distrust(&q->blocks);
-	q->l1_dirty = (struct dirty_range){ 0, q->h.l1_entries };
-	q->rt_dirty = (struct dirty_range){ 0, q->rt_entries };
-	r = rewrite_tables(q, &q->blocks);
-	if (!r)
-		r = rewrite_numbers(q, q->rt, &q->rt_dirty, q->h.rt_offset);
-	/* The header may name a table that was to become this one. */
-	if (!r)
-		r = qcow2_name_counts(q, q->h.rt_offset, q->h.rt_clusters);
-	if (!r)
-		r = rewrite_tables(q, &q->l2s);
-	if (!r)
-		r = rewrite_numbers(q, q->l1, &q->l1_dirty, q->h.l1_offset);
-	q->sync_failed |= r != 0;
-	return r;
-}
-
-bool qcow2_is_dirty(const struct qcow2 *q)
-{
-	return q->l2s.dirty_count || q->blocks.dirty_count ||
-	       q->l1_dirty.from != q->l1_dirty.to ||
-	       q->rt_dirty.from != q->rt_dirty.to || q->freed.count ||
-	       q->settling.count;
 }
