@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +26,19 @@ bool memory_is_zero(const void *memory, size_t n)
 
 	/* The first bytes, then each with the one before it. */
 	return !n || (!*p && (n == 1 || !memcmp(p, p + 1, n - 1)));
+}
+
+char *disk_backing_path(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+	char *joined;
+
+	if (*name == '/' || !slash)
+		return strdup(name);
+	if (asprintf(&joined, "%.*s%s", (int)(slash - path + 1), path, name) <
+	    0)
+		return NULL;
+	return joined;
 }
 
 /* --- looking --------------------------------------------------------- */

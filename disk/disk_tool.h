@@ -42,6 +42,12 @@ uint64_t disk_layer_taken(const struct disk *d, unsigned int layer);
  */
 int disk_resize(struct disk *d, struct ioq *q, uint64_t bytes, struct err *e);
 
+/*
+ * The path of a backing file that the image at path names: relative to the
+ * image. malloc()ed; NULL: no memory.
+ */
+char *disk_backing_path(const char *path, const char *name);
+
 /* Is all of it zero? */
 bool memory_is_zero(const void *memory, size_t n);
 

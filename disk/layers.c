@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +38,6 @@ static int open_top(struct job *k, bool is_alone)
 
 	config.is_alone = is_alone;
 	r = disk_open(&k->top, &config, k->e);
-
 	if (r)
 		return r;
 	if (k->top->info.format != DISK_QCOW2)
@@ -271,16 +269,11 @@ static int check_format(const char *backing, const char *format, struct err *e)
 
 static int open_new(struct job *k, const char *backing, const char *format)
 {
-	const char *slash = strrchr(disk_path(k->top), '/');
 	struct disk_config config = { .read_only = true };
-	char *path = NULL;
+	char *path = disk_backing_path(disk_path(k->top), backing);
 	int r;
 
-	if (asprintf(&path, "%.*s%s",
-		     *backing == '/' || !slash
-			     ? 0
-			     : (int)(slash - disk_path(k->top) + 1),
-		     disk_path(k->top), backing) < 0)
+	if (!path)
 		return err_sys(k->e, -ENOMEM, "%s", backing);
 	config.path = path;
 	config.format = (enum disk_format)disk_format_parse(format);

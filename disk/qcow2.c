@@ -19,7 +19,6 @@
 #include "disk/file_io.h"
 
 #define BLOCK_CACHE_BYTES (4U << 20)
-#define FLUSHES_MAX	  4 /* for a place in a cache */
 /* Beyond this size of a file its clusters are not told from tables by the
  * bitmap, which would be too large. */
 #define META_BITMAP_MAX (16U << 20)

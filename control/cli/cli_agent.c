@@ -19,7 +19,6 @@
 #include "control/cli/cli_status.h"
 #include "control/cli/cli_vm.h"
 #include "control/limits.h"
-#include "control/nearest.h"
 
 #define PATH	     "/v1/vm/agent"
 #define EXEC	     "exec"
@@ -55,7 +54,6 @@ static const struct ask {
 static const struct ask *find(const char *word)
 {
 	const char *names[COUNT];
-	const char *near;
 	size_t i;
 
 	for (i = 0; i < COUNT; i++) {
@@ -63,13 +61,7 @@ static const struct ask *find(const char *word)
 		if (strcmp(asks[i].name, word) == 0)
 			return &asks[i];
 	}
-	near = nearest(word, names, COUNT);
-	if (near)
-		cli_error(NULL, "agent: no \"%.64s\" (did you mean %s?)", word,
-			  near);
-	else
-		cli_error(NULL, "agent: no \"%.64s\" (see: amber help agent)",
-			  word);
+	cli_no_word("agent", word, names, COUNT);
 	return NULL;
 }
 

@@ -7,13 +7,13 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "control/cli/cli_handlers.h"
 #include "control/cli/cli_out.h"
 #include "control/config_value.h"
-#include "control/nearest.h"
 #include "disk/convert.h"
 
 static const struct operation {
@@ -153,6 +153,17 @@ static int set_options(struct qcow2_options *o, const char *list, struct err *e)
 	return r;
 }
 
+int cli_disk_backing(const struct cli *cli, const char **file,
+		     const char **format)
+{
+	*file = cli_value(cli, CLI_BACKING);
+	*format = cli_value(cli, CLI_BACKING_FORMAT);
+	if (!*file == !*format)
+		return 0;
+	cli_error(NULL, "-b FILE and -F FORMAT belong together");
+	return EXIT_CODE_USAGE;
+}
+
 int cli_disk_options(const struct cli *cli, struct qcow2_options *out)
 {
 	struct err e = ERR_NONE;
@@ -163,12 +174,7 @@ int cli_disk_options(const struct cli *cli, struct qcow2_options *out)
 		if (cli->given[i].id == CLI_SET &&
 		    set_options(out, cli->given[i].value, &e))
 			return cli_fail_usage(&e);
-	out->backing = cli_value(cli, CLI_BACKING);
-	out->backing_format = cli_value(cli, CLI_BACKING_FORMAT);
-	if (!out->backing == !out->backing_format)
-		return 0;
-	cli_error(NULL, "-b FILE and -F FORMAT belong together");
-	return EXIT_CODE_USAGE;
+	return cli_disk_backing(cli, &out->backing, &out->backing_format);
 }
 
 /* --- progress -------------------------------------------------------- */
@@ -226,17 +232,17 @@ void cli_disk_progress_end(void)
 static int size_of_backing(const char *path, struct qcow2_options *o)
 {
 	struct disk_config config = { .read_only = true, .is_alone = true };
-	const char *slash = strrchr(path, '/');
+	char *name = disk_backing_path(path, o->backing);
 	struct err e = ERR_NONE;
-	char name[4096];
 	struct disk *d;
+	int r;
 
-	snprintf(name, sizeof(name), "%.*s%s",
-		 *o->backing == '/' || !slash ? 0 : (int)(slash - path + 1),
-		 path, o->backing);
 	config.path = name;
 	config.format = (enum disk_format)disk_format_parse(o->backing_format);
-	if (disk_open(&d, &config, &e)) {
+	r = name ? disk_open(&d, &config, &e)
+		 : err_sys(&e, -ENOMEM, "%s", o->backing);
+	free(name);
+	if (r) {
 		cli_error(NULL, "%s", e.text);
 		return EXIT_CODE_FAILED;
 	}
@@ -269,6 +275,7 @@ int cli_disk_create(const struct cli *cli)
 	enum disk_format format;
 	struct qcow2_options o;
 	struct err e = ERR_NONE;
+	uint64_t size = 0;
 	int r = cli_disk_format(cli, CLI_FORMAT, &format);
 
 	if (!r)
@@ -286,16 +293,14 @@ int cli_disk_create(const struct cli *cli)
 		cli_error(NULL, "disk create: SIZE is missing");
 		return EXIT_CODE_USAGE;
 	}
-	if (cli->nargs > 2 && !cli_disk_size("SIZE", cli->args[2], &o.bytes))
+	if (cli->nargs > 2 && !cli_disk_size("SIZE", cli->args[2], &size))
 		return EXIT_CODE_USAGE;
-	if (o.backing) {
-		uint64_t given = o.bytes;
-
+	if (o.backing) /* it must be there, also when SIZE is given */
 		r = size_of_backing(path, &o);
-		if (r)
-			return r;
-		o.bytes = cli->nargs > 2 ? given : o.bytes;
-	}
+	if (r)
+		return r;
+	if (cli->nargs > 2)
+		o.bytes = size;
 	if (create_file(path, format, &o, &e))
 		return cli_fail(NULL, &e);
 	return EXIT_CODE_OK;
@@ -356,7 +361,7 @@ int cli_disk_resize(const struct cli *cli)
 
 static const struct operation *find(const char *word)
 {
-	const char *names[COUNT], *near;
+	const char *names[COUNT];
 	size_t i;
 
 	for (i = 0; i < COUNT; i++) {
@@ -364,13 +369,7 @@ static const struct operation *find(const char *word)
 		if (!strcmp(names[i], word))
 			return &operations[i];
 	}
-	near = nearest(word, names, COUNT);
-	if (near)
-		cli_error(NULL, "disk: no \"%.64s\" (did you mean %s?)", word,
-			  near);
-	else
-		cli_error(NULL, "disk: no \"%.64s\" (see: amber help disk)",
-			  word);
+	cli_no_word("disk", word, names, COUNT);
 	return NULL;
 }
 

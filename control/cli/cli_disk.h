@@ -19,7 +19,10 @@ int cli_disk_open(const struct cli *cli, const char *path, bool is_alone,
 /* The format that an option names; UNKNOWN when it was not given. */
 int cli_disk_format(const struct cli *cli, enum cli_opt id,
 		    enum disk_format *out);
-/* Options of a new image (-o, -b, -F). *prealloc may be NULL. */
+/* -b and -F: both, or neither (NULL); the error is printed. */
+int cli_disk_backing(const struct cli *cli, const char **file,
+		     const char **format);
+/* Options of a new image (-o, -b, -F). */
 int cli_disk_options(const struct cli *cli, struct qcow2_options *out);
 /* "1G" as bytes; the error is printed. */
 bool cli_disk_size(const char *what, const char *text, uint64_t *bytes);

@@ -56,8 +56,8 @@ int cli_disk_stream(const struct cli *cli)
 
 int cli_disk_rebase(const struct cli *cli)
 {
-	if (!cli_value(cli, CLI_BACKING) == !cli_value(cli, CLI_BACKING_FORMAT))
-		return layers(cli, REBASE);
-	cli_error(NULL, "-b FILE and -F FORMAT belong together");
-	return EXIT_CODE_USAGE;
+	const char *file, *format;
+	int r = cli_disk_backing(cli, &file, &format);
+
+	return r ? r : layers(cli, REBASE);
 }

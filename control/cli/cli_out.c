@@ -13,6 +13,7 @@
 
 #include "control/cli/cli.h"
 #include "control/cli/term_table.h"
+#include "control/nearest.h"
 
 #define LINE_BYTES (16u << 10)
 
@@ -116,6 +117,19 @@ int cli_fail_usage(const struct err *e)
 {
 	cli_error(NULL, "%s", e->text);
 	return EXIT_CODE_USAGE;
+}
+
+void cli_no_word(const char *command, const char *word,
+		 const char *const *names, size_t count)
+{
+	const char *near = nearest(word, names, count);
+
+	if (near)
+		cli_error(NULL, "%s: no \"%.64s\" (did you mean %s?)", command,
+			  word, near);
+	else
+		cli_error(NULL, "%s: no \"%.64s\" (see: amber help %s)",
+			  command, word, command);
 }
 
 bool cli_print(struct buf *b)

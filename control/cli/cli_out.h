@@ -39,6 +39,10 @@ int cli_fail(const char *name, const struct err *e);
 /* Prints e as wrong usage. */
 int cli_fail_usage(const struct err *e);
 
+/* A command's first word is none of its names: says so, with the nearest. */
+void cli_no_word(const char *command, const char *word,
+		 const char *const *names, size_t count);
+
 /* Prints b's text and empties it. Returns false when writing failed. */
 bool cli_print(struct buf *b);
 /* Prints one JSON document on its own line; drops the reference. */
