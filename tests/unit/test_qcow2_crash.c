@@ -8,6 +8,7 @@
 #include "disk/qcow2_check.h"
 #include "tests/unit/crash_ops.h"
 #include "tests/unit/qcow2_rig.h"
+#include "tests/unit/seeded.h"
 
 #define SECTOR	   512u
 #define SECTORS	   640u
@@ -29,7 +30,6 @@ struct life {
 	uint8_t memory[BATCH][BYTES];
 	struct disk_try t[BATCH];
 	unsigned int depth; /* cuts before this life */
-	bool is_over;
 };
 
 static struct {
@@ -40,22 +40,12 @@ static struct {
 static uint64_t next_random(void *ctx)
 {
 	(void)ctx;
-	all.random ^= all.random << 13;
-	all.random ^= all.random >> 7;
-	all.random ^= all.random << 17;
-	return all.random;
+	return seeded_next(&all.random);
 }
 
 static uint64_t below(uint64_t n)
 {
 	return next_random(NULL) % n;
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
 /* --- what may be there ----------------------------------------------- */
@@ -341,11 +331,10 @@ START_TEST(a_power_cut_loses_nothing_that_was_flushed)
 	uint64_t bytes;
 	uint8_t *image;
 
-	all.random = (setting("CRASH_SEED", 1) + (uint64_t)_i) *
-			     0x9e3779b97f4a7c15ULL |
-		     1;
-	all.wanted = setting("CRASH_STATES", 4000) / SHAPES;
-	all.judge_each = setting("CRASH_JUDGE", 100);
+	all.random =
+		seeded_start(seeded_setting("CRASH_SEED", 1) + (uint64_t)_i);
+	all.wanted = seeded_setting("CRASH_STATES", 4000) / SHAPES;
+	all.judge_each = seeded_setting("CRASH_JUDGE", 100);
 	image_init(&all.rig);
 	while (all.states < all.wanted) {
 		image = empty_image(&shapes[_i], &bytes);
@@ -362,18 +351,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("qcow2_crash");
-	TCase *tcase = tcase_create("qcow2_crash");
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	tcase_set_timeout(tcase,
-			  (double)setting("CRASH_STATES", 4000) / 20 + 60);
-	tcase_add_loop_test(tcase, a_power_cut_loses_nothing_that_was_flushed,
-			    0, SHAPES);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return seeded_run(
+		"qcow2_crash",
+		(double)seeded_setting("CRASH_STATES", 4000) / 20 + 60,
+		a_power_cut_loses_nothing_that_was_flushed, SHAPES, NULL, 0);
 }

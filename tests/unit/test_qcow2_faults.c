@@ -8,6 +8,7 @@
 #include "disk/qcow2_check.h"
 #include "tests/unit/fault_ops.h"
 #include "tests/unit/qcow2_rig.h"
+#include "tests/unit/seeded.h"
 
 #define BYTES (256u << 10)
 
@@ -244,18 +245,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("qcow2_faults");
-	TCase *tcase = tcase_create("qcow2_faults");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const TTest *const others[] = {
+		a_sync_that_fails_inside_poisons_the_disk,
+	};
 
-	tcase_set_timeout(tcase, 4 * SUITE_TIMEOUT_S);
-	tcase_add_loop_test(tcase, no_failing_call_loses_what_was_acknowledged,
-			    0, sizeof(shapes) / sizeof(shapes[0]));
-	tcase_add_test(tcase, a_sync_that_fails_inside_poisons_the_disk);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return seeded_run("qcow2_faults", 4 * SUITE_TIMEOUT_S,
+			  no_failing_call_loses_what_was_acknowledged,
+			  sizeof(shapes) / sizeof(shapes[0]), others, 1);
 }

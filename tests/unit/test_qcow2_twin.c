@@ -5,6 +5,7 @@
  * and lengths: TWIN_SEED, TWIN_STEPS.
  */
 #include "tests/unit/qcow2_rig.h"
+#include "tests/unit/seeded.h"
 
 #define SECTOR	  512u
 #define BATCH_MAX 16
@@ -108,24 +109,9 @@ struct twin {
 	unsigned int step;
 };
 
-static uint64_t next_random(struct twin *w)
-{
-	w->random ^= w->random << 13;
-	w->random ^= w->random >> 7;
-	w->random ^= w->random << 17;
-	return w->random;
-}
-
 static uint64_t below(struct twin *w, uint64_t n)
 {
-	return next_random(w) % n;
-}
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
+	return seeded_next(&w->random) % n;
 }
 
 /* --- the image ------------------------------------------------------- */
@@ -331,7 +317,7 @@ static void batch(struct twin *w)
 static void live(const struct shape *s, uint64_t seed, enum ioq_engine engine,
 		 uint64_t steps)
 {
-	struct twin w = { .random = seed * 0x9e3779b97f4a7c15ULL | 1 };
+	struct twin w = { .random = seeded_start(seed) };
 
 	make(&w, s);
 	if (engine == IOQ_AUTO) {
@@ -350,8 +336,8 @@ static void live(const struct shape *s, uint64_t seed, enum ioq_engine engine,
 
 START_TEST(an_image_is_what_was_written_to_it)
 {
-	uint64_t seed = setting("TWIN_SEED", 1);
-	uint64_t steps = setting("TWIN_STEPS", 150);
+	uint64_t seed = seeded_setting("TWIN_SEED", 1);
+	uint64_t steps = seeded_setting("TWIN_STEPS", 150);
 
 	live(&shapes[_i / 2], seed + (uint64_t)_i, _i % 2 ? IOQ_AUTO : IOQ_SYNC,
 	     steps);
@@ -428,21 +414,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("qcow2_twin");
-	TCase *tcase = tcase_create("qcow2_twin");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const TTest *const others[] = {
+		blocks_that_come_during_a_flush_are_there_before_they_are_named,
+		a_write_beside_a_new_subcluster_is_not_undone,
+	};
 
-	tcase_set_timeout(tcase, (double)setting("TWIN_STEPS", 60) + 60);
-	tcase_add_loop_test(tcase, an_image_is_what_was_written_to_it, 0,
-			    2 * sizeof(shapes) / sizeof(shapes[0]));
-	tcase_add_test(
-		tcase,
-		blocks_that_come_during_a_flush_are_there_before_they_are_named);
-	tcase_add_test(tcase, a_write_beside_a_new_subcluster_is_not_undone);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return seeded_run("qcow2_twin",
+			  (double)seeded_setting("TWIN_STEPS", 60) + 60,
+			  an_image_is_what_was_written_to_it,
+			  2 * sizeof(shapes) / sizeof(shapes[0]), others, 2);
 }
