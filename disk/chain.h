@@ -13,11 +13,15 @@
 #define CHAIN_MAX	 128	     /* layers */
 #define CHAIN_TABLES_MAX (64U << 20) /* bytes of their tables, together */
 
+#define CHAIN_TOP_CACHE	  (32U << 20) /* of L2 tables */
+#define CHAIN_LAYER_CACHE (1U << 20)
+
 struct layer {
 	enum disk_format format;
-	char *path;	/* owned */
-	int fd;		/* page cache I/O; owned but for the top's */
-	uint64_t bytes; /* of the disk that it shows */
+	char *path;	      /* owned */
+	int fd;		      /* page cache I/O; owned but for the top's */
+	uint64_t bytes;	      /* of the disk that it shows */
+	uint64_t table_bytes; /* counted in the chain's */
 	dev_t device;
 	ino_t inode;
 	struct qcow2 q; /* DISK_QCOW2 */
@@ -68,6 +72,22 @@ int chain_open(struct chain *c, int fd, const char *path,
 	       const struct chain_options *o, struct err *e);
 void chain_fini(struct chain *c);
 
+/* --- chain_change.c: nothing is in flight; on an error nothing changed - */
+
+/* A chain of one raw layer: fd, whose bytes make the disk. */
+int chain_begin_raw(struct chain *c, int fd, const char *path,
+		    const struct file_ops *files, struct err *e);
+/*
+ * A new top: the empty image in fd, which names the present one, flushed,
+ * as its backing file. Errors as chain_open().
+ */
+int chain_push(struct chain *c, int fd, const char *path, struct err *e);
+/* Layers first..last, not the top, are closed: nothing names them any more. */
+int chain_cut(struct chain *c, unsigned int first, unsigned int last,
+	      struct err *e);
+/* Opens layer i, not the top, anew: somebody added to it. */
+int chain_reload(struct chain *c, unsigned int i, struct err *e);
+
 /* What layer `from` and those behind it show at guest. */
 int chain_map(struct chain *c, unsigned int from, uint64_t guest,
 	      uint64_t bytes, struct chain_extent *out);
@@ -77,6 +97,16 @@ int chain_read(struct chain *c, unsigned int from, void *out, uint64_t bytes,
 /* The cluster of a PACKED extent, unpacked; until the next call. */
 int chain_unpack(struct chain *c, const struct chain_extent *x,
 		 const uint8_t **out);
+
+/* --- inside ---------------------------------------------------------- */
+int layer_note_file(struct layer *l, struct err *e);
+int layer_open(struct chain *c, struct layer *l, enum qcow2_mode mode,
+	       struct err *e);
+void layer_close(struct layer *l, bool is_top);
+/* For the n layers behind a top; *out NULL: there are none. */
+int chain_make_places(const struct layer *behind, unsigned int n,
+		      struct places **out, unsigned int *unit_bits,
+		      struct err *e);
 
 /* Unpacks n bytes into exactly out_bytes. -EIO: damaged. (disk/unpack.c) */
 int unpack_cluster(uint32_t type, const uint8_t *in, size_t n, uint8_t *out,

@@ -17,9 +17,7 @@
 #include "disk/chain.h"
 #include "disk/chain_places.h"
 #include "disk/lock.h"
-
-#define TOP_CACHE_BYTES	  (32U << 20) /* of L2 tables */
-#define LAYER_CACHE_BYTES (1U << 20)
+#include "disk/paths.h"
 
 /* --- where it may be ------------------------------------------------- */
 
@@ -40,21 +38,6 @@ static bool is_under(const char *path, const char *directory)
 	return !strncmp(path, directory, n) && path[n] == '/';
 }
 
-/* The directory of path, resolved; malloc()ed or NULL. */
-static char *directory_of(const char *path)
-{
-	char *copy = strdup(path), *slash, *resolved;
-
-	if (!copy)
-		return NULL;
-	slash = strrchr(copy, '/');
-	if (slash)
-		slash[slash == copy ? 1 : 0] = '\0';
-	resolved = realpath(slash ? copy : ".", NULL);
-	free(copy);
-	return resolved;
-}
-
 /* The allowed directory that the resolved path is under; malloc()ed. */
 static char *find_allowed(const char *const *allowed, const char *image,
 			  const char *path)
@@ -62,7 +45,7 @@ static char *find_allowed(const char *const *allowed, const char *image,
 	char *directory;
 
 	if (!allowed) {
-		directory = directory_of(image);
+		directory = path_directory(image);
 		if (directory && is_under(path, directory))
 			return directory;
 		free(directory);
@@ -84,7 +67,7 @@ static char *resolve(const char *image, const char *name)
 
 	if (*name == '/')
 		return realpath(name, NULL);
-	directory = directory_of(image);
+	directory = path_directory(image);
 	if (!directory || asprintf(&joined, "%s/%s", directory, name) < 0)
 		joined = NULL;
 	resolved = joined ? realpath(joined, NULL) : NULL;
@@ -139,7 +122,7 @@ static int open_allowed(struct chain *c, const char *image, const char *path,
 
 /* --- a layer --------------------------------------------------------- */
 
-static int note_file(struct layer *l, struct err *e)
+int layer_note_file(struct layer *l, struct err *e)
 {
 	struct stat st;
 	int flags = fcntl(l->fd, F_GETFL);
@@ -171,7 +154,7 @@ static int check_loop(const struct chain *c, const struct layer *l,
 	return 0;
 }
 
-static void close_layer(struct layer *l, bool is_top)
+void layer_close(struct layer *l, bool is_top)
 {
 	if (l->format == DISK_QCOW2)
 		qcow2_fini(&l->q);
@@ -182,9 +165,11 @@ static void close_layer(struct layer *l, bool is_top)
 	free(l->path);
 }
 
-static int open_format(struct chain *c, struct layer *l, enum qcow2_mode mode,
-		       uint64_t cache, struct err *e)
+int layer_open(struct chain *c, struct layer *l, enum qcow2_mode mode,
+	       struct err *e)
 {
+	bool is_top = l == c->layer || mode != QCOW2_READ;
+	uint64_t cache = is_top ? CHAIN_TOP_CACHE : CHAIN_LAYER_CACHE;
 	int r;
 
 	if (l->format != DISK_QCOW2)
@@ -195,7 +180,8 @@ static int open_format(struct chain *c, struct layer *l, enum qcow2_mode mode,
 		return r;
 	}
 	l->bytes = l->q.h.bytes;
-	c->table_bytes += qcow2_table_bytes(&l->q);
+	l->table_bytes = qcow2_table_bytes(&l->q);
+	c->table_bytes += l->table_bytes;
 	if (c->table_bytes <= CHAIN_TABLES_MAX)
 		return 0;
 	return err_set(e, -EFBIG,
@@ -244,7 +230,7 @@ static int open_backing(struct chain *c, const struct layer *over,
 	l->fd = open_allowed(c, over->path, l->path, e);
 	if (l->fd < 0)
 		return l->fd;
-	r = note_file(l, e);
+	r = layer_note_file(l, e);
 	if (!r)
 		r = check_loop(c, l, e);
 	return r ? r : image_lock(l->fd, false, l->path, e);
@@ -266,12 +252,12 @@ static int add_layer(struct chain *c, struct err *e)
 	r = open_backing(c, over, l, e);
 	if (r) {
 		l->format = DISK_FORMAT_UNKNOWN;
-		close_layer(l, false);
+		layer_close(l, false);
 		return r;
 	}
-	r = open_format(c, l, QCOW2_READ, LAYER_CACHE_BYTES, e);
+	r = layer_open(c, l, QCOW2_READ, e);
 	if (r) {
-		close_layer(l, false);
+		layer_close(l, false);
 		return r;
 	}
 	c->depth++;
@@ -289,29 +275,31 @@ static int open_top(struct chain *c, int fd, const char *path, bool read_only,
 	l->path = strdup(path);
 	if (!l->path)
 		return err_sys(e, -ENOMEM, "%s", path);
-	r = note_file(l, e);
+	r = layer_note_file(l, e);
 	if (!r)
-		r = open_format(c, l, read_only ? QCOW2_READ : QCOW2_WRITE,
-				TOP_CACHE_BYTES, e);
+		r = layer_open(c, l, read_only ? QCOW2_READ : QCOW2_WRITE, e);
 	else
 		l->format = DISK_FORMAT_UNKNOWN;
 	return r;
 }
 
-/* The smallest units of the layers behind the top. */
-static int begin_places(struct chain *c, struct err *e)
+/* In the smallest units of the layers. */
+int chain_make_places(const struct layer *behind, unsigned int n,
+		      struct places **out, unsigned int *unit_bits,
+		      struct err *e)
 {
 	unsigned int i;
 
-	if (c->depth == 1)
+	*out = NULL;
+	if (!n)
 		return 0;
-	c->unit_bits = QCOW2_CLUSTER_BITS_MAX;
-	for (i = 1; i < c->depth; i++)
-		if (c->layer[i].format == DISK_QCOW2 &&
-		    c->layer[i].q.unit_bits < c->unit_bits)
-			c->unit_bits = c->layer[i].q.unit_bits;
-	if (places_create(&c->places, c->unit_bits))
-		return err_sys(e, -ENOMEM, "%s", c->layer[0].path);
+	*unit_bits = QCOW2_CLUSTER_BITS_MAX;
+	for (i = 0; i < n; i++)
+		if (behind[i].format == DISK_QCOW2 &&
+		    behind[i].q.unit_bits < *unit_bits)
+			*unit_bits = behind[i].q.unit_bits;
+	if (places_create(out, *unit_bits))
+		return err_sys(e, -ENOMEM, "%s", behind[0].path);
 	return 0;
 }
 
@@ -331,7 +319,8 @@ int chain_open(struct chain *c, int fd, const char *path,
 	while (!r)
 		r = add_layer(c, e);
 	if (r > 0)
-		r = begin_places(c, e);
+		r = chain_make_places(c->layer + 1, c->depth - 1, &c->places,
+				      &c->unit_bits, e);
 	if (r < 0)
 		chain_fini(c);
 	return r < 0 ? r : 0;
@@ -342,7 +331,7 @@ void chain_fini(struct chain *c)
 	unsigned int i;
 
 	for (i = 0; i < c->depth; i++)
-		close_layer(&c->layer[i], i == 0);
+		layer_close(&c->layer[i], i == 0);
 	free(c->layer);
 	free(c->unpacked.bytes);
 	places_destroy(c->places);

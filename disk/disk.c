@@ -12,9 +12,11 @@
  */
 #include "disk/disk.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -192,6 +194,21 @@ static int explain_open(const char *path, int flags, int r, struct err *e)
 	return err_sys(e, r, "%s", path);
 }
 
+/* Nobody may write to it; the kernel says so to all but the superuser. */
+static bool is_protected(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && !(st->st_mode & 0222);
+}
+
+static int explain_protected(const char *path, struct err *e)
+{
+	return err_set(e, -EACCES,
+		       "%s may not be written (mode 0444): other disks may "
+		       "stand on it; put a new layer on it (amber disk create "
+		       "-b %s ...), or say ro",
+		       path, path);
+}
+
 /* Looks before it opens: opening a device or a FIFO can have effects. */
 static int open_file(struct disk *d, struct err *e)
 {
@@ -205,10 +222,15 @@ static int open_file(struct disk *d, struct err *e)
 	if (check_kind(d->path, &st, e))
 		return -EINVAL;
 	d->fd = open(d->path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (d->fd < 0 && errno == EACCES && !d->info.read_only &&
+	    is_protected(&st))
+		return explain_protected(d->path, e);
 	if (d->fd < 0)
 		return explain_open(d->path, flags, -errno, e);
 	if (fstat(d->fd, &st) < 0 || fcntl(d->fd, F_SETFL, flags) < 0)
 		return err_sys(e, -errno, "%s", d->path);
+	if (!d->info.read_only && is_protected(&st))
+		return explain_protected(d->path, e);
 	d->is_block_device = S_ISBLK(st.st_mode);
 	return check_kind(d->path, &st, e);
 }
@@ -233,12 +255,23 @@ static int find_size(struct disk *d, struct err *e)
 	return 0;
 }
 
+/* The same file as fd, with a place and flags of its own. */
+static int open_again(struct disk *d, int fd, struct err *e)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	d->fd = open(self, (d->info.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	return d->fd < 0 ? err_sys(e, -errno, "%s", d->path) : 0;
+}
+
 static int open_all(struct disk *d, const struct disk_config *config,
 		    struct err *e)
 {
-	int r = open_file(d, e);
+	int r = d->is_lent ? open_again(d, config->locked_fd, e)
+			   : open_file(d, e);
 
-	if (!r)
+	if (!r && !d->is_lent)
 		r = image_lock(d->fd, !config->read_only, d->path, e);
 	if (!r)
 		r = find_size(d, e);
@@ -261,6 +294,8 @@ int disk_open(struct disk **out, const struct disk_config *config,
 	d->files = config->files ? config->files : &file_ops_real;
 	d->allow_backing = config->allow_backing;
 	d->is_alone = config->is_alone;
+	d->is_lent = config->locked_fd > 0;
+	d->held_end = &d->held;
 	disk_changed(d); /* by whoever had it before */
 	d->path = strdup(config->path);
 	r = d->path ? open_all(d, config, e)
@@ -279,7 +314,8 @@ void disk_close(struct disk *d)
 	if (d->ops && d->ops->close)
 		d->ops->close(d);
 	if (d->fd >= 0) {
-		image_unlock(d->fd);
+		if (!d->is_lent)
+			image_unlock(d->fd);
 		close(d->fd);
 	}
 	free(d->path);
@@ -310,6 +346,10 @@ static void concluded(struct io *io, int error)
 
 void disk_finish(struct disk_request *r, int error)
 {
+	struct disk *d = r->disk;
+
+	d->in_flight--;
+	disk_look_quiet(d); /* before done(): it may close the disk */
 	r->done(r, error);
 }
 
@@ -346,7 +386,8 @@ static int check(const struct disk *d, const struct disk_request *r)
 	bool transfers = r->op == DISK_READ || r->op == DISK_WRITE;
 	bool changes = r->op != DISK_READ && r->op != DISK_FLUSH;
 
-	if (r->op > DISK_ZERO)
+	if (r->op > DISK_PULL ||
+	    (r->op == DISK_PULL && d->info.format != DISK_QCOW2))
 		return -EINVAL;
 	if (changes && d->info.read_only)
 		return -EROFS;
@@ -359,8 +400,16 @@ static int check(const struct disk *d, const struct disk_request *r)
 
 void disk_submit(struct disk *d, struct disk_request *r)
 {
-	int error = check(d, r);
+	int error;
 
+	if (d->holds) {
+		r->next = NULL;
+		*d->held_end = r;
+		d->held_end = &r->next;
+		return;
+	}
+	error = check(d, r);
+	d->in_flight++;
 	r->disk = d;
 	r->next = NULL;
 	r->bounce = NULL;

@@ -40,6 +40,9 @@ struct disk_config {
 	/* Without its backing files, as if there were none: for tools that
 	 * look at the image itself. */
 	bool is_alone;
+	/* Above 0: the file is this open one, opened anew; the caller has its
+	 * locks, and path is only its name. Borrowed for the call. */
+	int locked_fd;
 };
 
 /* What a device tells the guest about it. Fixed while it is open. */
@@ -59,7 +62,10 @@ enum disk_op {
 	DISK_WRITE,
 	DISK_FLUSH,   /* makes durable what was done before it was submitted */
 	DISK_DISCARD, /* a hint: done, too, where nothing can be given back */
-	DISK_ZERO
+	DISK_ZERO,
+	/* qcow2: what layers 1..pull_to show is copied into the top, where it
+	 * has nothing. No guest's: for disk/stream.h. */
+	DISK_PULL
 };
 
 struct disk_request;
@@ -70,9 +76,12 @@ struct disk_part {
 	uint64_t guest;	      /* first cluster that is written anew, in bytes */
 	uint64_t host;	      /* and where it goes */
 	uint64_t count;	      /* such clusters; 0: none */
+	uint64_t from, to;    /* whole units, with what is around the part */
+	uint64_t filled;      /* from there to here they are in memory */
 	uint32_t unit, units; /* that hold data when it is done */
 	bool reuses;	      /* the cluster was there, without data */
 	bool is_zeroes;	      /* zeroes are written */
+	bool is_pull;	      /* what the chain shows is written */
 	uint64_t age;	      /* disk/qcow2.h */
 	struct disk_request *older, *newer; /* under way */
 	struct disk_request *next_alloc;
@@ -89,6 +98,7 @@ struct disk_request {
 	unsigned int iovs;
 	bool durable;	/* DISK_WRITE, DISK_ZERO: on stable storage when done */
 	bool may_unmap; /* DISK_ZERO: space may be given back */
+	unsigned int pull_to; /* DISK_PULL: the last of the layers */
 	/* Once, on the queue's thread, never from disk_submit(). */
 	void (*done)(struct disk_request *r, int error);
 
@@ -132,6 +142,20 @@ void disk_attach(struct disk *d, struct ioq *q);
  * disk_verified(). Those that wait for a sync at that moment fail, too.
  */
 void disk_submit(struct disk *d, struct disk_request *r);
+
+/*
+ * A moment at which nothing is in flight: requests that come from
+ * disk_hold() on wait, quiet() is called from ioq_run() when those under way
+ * are over, and disk_let_go() lets the ones that waited begin. One after
+ * the other where several ask. Embed it in its owner. The queue's thread.
+ */
+struct disk_hold {
+	void (*quiet)(struct disk_hold *h);
+	struct disk_hold *next;
+};
+
+void disk_hold(struct disk *d, struct disk_hold *h);
+void disk_let_go(struct disk *d, struct disk_hold *h);
 
 /* The queue's thread. */
 bool disk_is_poisoned(const struct disk *d);

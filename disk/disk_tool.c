@@ -28,19 +28,6 @@ bool memory_is_zero(const void *memory, size_t n)
 	return !n || (!*p && (n == 1 || !memcmp(p, p + 1, n - 1)));
 }
 
-char *disk_backing_path(const char *path, const char *name)
-{
-	const char *slash = strrchr(path, '/');
-	char *joined;
-
-	if (*name == '/' || !slash)
-		return strdup(name);
-	if (asprintf(&joined, "%.*s%s", (int)(slash - path + 1), path, name) <
-	    0)
-		return NULL;
-	return joined;
-}
-
 /* --- looking --------------------------------------------------------- */
 
 /* Holes of a file are zeroes that nobody needs to read. */
@@ -135,7 +122,7 @@ const char *disk_layer_path(const struct disk *d, unsigned int layer)
 	return c ? c->layer[layer].path : d->path;
 }
 
-struct qcow2 *disk_layer_qcow2(struct disk *d, unsigned int layer)
+struct qcow2 *disk_layer_qcow2(const struct disk *d, unsigned int layer)
 {
 	struct chain *c = chain_of(d);
 

@@ -29,7 +29,7 @@ unsigned int disk_layers(const struct disk *d);
 const char *disk_layer_path(const struct disk *d, unsigned int layer);
 /* A qcow2 image's tables, of one layer; NULL: it is raw. */
 struct qcow2;
-struct qcow2 *disk_layer_qcow2(struct disk *d, unsigned int layer);
+struct qcow2 *disk_layer_qcow2(const struct disk *d, unsigned int layer);
 /* The format of a layer, and the bytes its file takes up. */
 enum disk_format disk_layer_format(const struct disk *d, unsigned int layer);
 uint64_t disk_layer_bytes(const struct disk *d, unsigned int layer);
@@ -41,12 +41,6 @@ uint64_t disk_layer_taken(const struct disk *d, unsigned int layer);
  * Errors: -EINVAL (no multiple of 512, snapshots), -ENOSPC, -EFBIG.
  */
 int disk_resize(struct disk *d, struct ioq *q, uint64_t bytes, struct err *e);
-
-/*
- * The path of a backing file that the image at path names: relative to the
- * image. malloc()ed; NULL: no memory.
- */
-char *disk_backing_path(const char *path, const char *name);
 
 /* Is all of it zero? */
 bool memory_is_zero(const void *memory, size_t n);

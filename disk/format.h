@@ -25,6 +25,9 @@ struct disk_ops {
 	void (*submit)(struct disk *d, struct disk_request *r);
 };
 
+/* One at a time; it knows the layers by their numbers. */
+enum disk_job { DISK_IDLE, DISK_STREAMS, DISK_MERGES };
+
 struct disk {
 	const struct disk_ops *ops;
 	const struct file_ops *files;	  /* borrowed; for metadata */
@@ -34,6 +37,7 @@ struct disk {
 	char *path; /* owned */
 	int fd;	    /* owned; the top layer */
 	bool is_block_device;
+	bool is_lent; /* the locks are somebody else's */
 	bool is_poisoned;
 	struct ioq *q; /* borrowed from the thread that submits */
 	void *host;    /* owned by the format */
@@ -54,6 +58,15 @@ struct disk {
 	 * somebody left unsynced before the image was opened is one, too.
 	 */
 	uint64_t changes, synced, syncing_changes;
+
+	/* The first hold is the one that was asked, and may be the one that
+	 * has it; requests wait through next. */
+	unsigned int in_flight;
+	enum disk_job job;
+	bool is_quiet;		 /* the first one has been told, or soon is */
+	struct disk_hold *holds; /* through next */
+	struct io quiet;
+	struct disk_request *held, **held_end;
 };
 
 extern const struct disk_ops raw_ops, qcow2_ops;
@@ -66,6 +79,8 @@ int disk_find_units(struct disk *d, struct err *e);
 /* The memory of r fits direct I/O, if that is what d does. */
 bool disk_is_aligned(const struct disk *d, const struct disk_request *r);
 
+/* Something may have become quiet that somebody waits for. */
+void disk_look_quiet(struct disk *d);
 /* Ends r now: only from inside ioq_run(). */
 void disk_finish(struct disk_request *r, int error);
 /* Ends r in the next ioq_run(). */

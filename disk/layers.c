@@ -9,10 +9,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "disk/copy.h"
 #include "disk/lock.h"
+#include "disk/paths.h"
 #include "disk/qcow2_disk.h"
+#include "disk/stream.h"
 
 #define PIECE_BYTES (1u << 20)
 
@@ -86,7 +89,6 @@ static int copy(struct job *k, struct copy_plan *plan)
 	plan->progress_ctx = k->j->ctx;
 	disk_attach(plan->to, k->q);
 	r = copy_run(plan, k->e);
-	k->j->copied = plan->copied;
 	if (r)
 		return err_prefix(k->e, "%s", disk_path(k->top));
 	r = copy_request(plan->to, k->q, DISK_FLUSH, 0, 0);
@@ -175,44 +177,81 @@ int layers_commit(struct layer_job *job, struct err *e)
 
 /* --- stream ---------------------------------------------------------- */
 
-/* What the top has not, and the layers behind it have. */
-static int look_behind(void *ctx, uint64_t at, uint64_t left, uint64_t *n,
-		       enum copy_what *what)
-{
-	struct job *k = ctx;
-	struct chain_extent x;
-	int r = look_top(ctx, at, left, n, what);
+struct streaming {
+	struct stream s; /* first: over() gets it */
+	bool is_over;
+	int error;
+};
 
-	if (r || *what != COPY_SKIP) {
-		*what = COPY_SKIP;
-		return r;
-	}
-	r = chain_map(chain_of(k->top), 1, at, *n, &x);
-	*n = x.bytes;
-	*what = x.kind == QCOW2_ZEROES ? COPY_SKIP : COPY_DATA;
-	return r;
+static void streamed(struct stream *s, int error)
+{
+	struct streaming *t = (struct streaming *)s;
+
+	t->is_over = true;
+	t->error = error;
 }
 
-static int stream(struct job *k)
+static int drive(struct job *k, struct streaming *t)
 {
-	struct copy_plan plan = { .look = look_behind, .peek = peek_top };
+	const struct layer_job *j = k->j;
+	int r;
+
+	while (!t->is_over) {
+		r = ioq_run(k->q, IOQ_FOREVER);
+		if (r < 0)
+			return err_sys(k->e, r, "%s", disk_path(k->top));
+		if (j->progress && !t->is_over &&
+		    j->progress(j->ctx,
+				(unsigned int)(t->s.done /
+					       (t->s.bytes / 1000 + 1))))
+			stream_cancel(&t->s);
+	}
+	if (t->error)
+		*k->e = t->s.err;
+	return t->error;
+}
+
+/* The layer that base is, as a file. */
+static int find_base(const struct job *k, const char *base, unsigned int *layer)
+{
+	const struct chain *c = chain_of(k->top);
+	struct stat st;
+
+	if (stat(base, &st) < 0)
+		return err_sys(k->e, -errno, "%s", base);
+	for (*layer = 1; *layer < c->depth; ++*layer)
+		if (c->layer[*layer].device == st.st_dev &&
+		    c->layer[*layer].inode == st.st_ino)
+			return 0;
+	return err_set(k->e, -EINVAL, "%s is not behind %s", base,
+		       disk_path(k->top));
+}
+
+static int stream(struct job *k, const char *base)
+{
+	struct streaming t = { .s = { .disk = k->top, .over = streamed } };
+	unsigned int layer = chain_of(k->top)->depth;
 	int r = needs_backing(k);
 
+	if (!r && base)
+		r = find_base(k, base, &layer);
+	if (!r && layer == 1)
+		return 0; /* it stands on it already */
 	if (r)
 		return r;
-	plan.to = k->top;
-	plan.bytes = k->top->info.bytes;
-	r = copy(k, &plan);
-	return r ? r : qcow2_set_backing(top_of(k->top), NULL, NULL, k->e);
+	disk_attach(k->top, k->q);
+	t.s.last = layer - 1;
+	r = stream_start(&t.s, k->e);
+	return r ? r : drive(k, &t);
 }
 
-int layers_stream(struct layer_job *job, struct err *e)
+int layers_stream(struct layer_job *job, const char *base, struct err *e)
 {
 	struct job k = { .j = job, .e = e };
 	int r = open_top(&k, false);
 
 	if (!r)
-		r = stream(&k);
+		r = stream(&k, base);
 	close_all(&k);
 	return r;
 }

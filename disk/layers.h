@@ -14,7 +14,6 @@ struct layer_job {
 	const struct disk_config *config; /* of the top; opened to write */
 	int (*progress)(void *ctx, unsigned int permille);
 	void *ctx;
-	uint64_t copied; /* result: bytes */
 };
 
 /*
@@ -26,9 +25,10 @@ int layers_commit(struct layer_job *job, struct err *e);
 
 /*
  * What the images behind the top show is copied into it; then it stands
- * alone. Errors as above.
+ * alone. base: the path of one of them, which becomes its backing file; only
+ * what is between them is copied. NULL: none. Errors as above.
  */
-int layers_stream(struct layer_job *job, struct err *e);
+int layers_stream(struct layer_job *job, const char *base, struct err *e);
 
 /*
  * The top gets another backing file (NULL: none). Unless is_unsafe, what

@@ -155,8 +155,11 @@ static void read_name(struct holder *holder)
 	fclose(f);
 }
 
-/* pid is 0 when /proc doesn't tell (another user's process, no /proc). */
-static void find_holder(int fd, struct holder *holder)
+/*
+ * pid is 0 when /proc doesn't tell (another user's process, no /proc). This
+ * process counts only where it is not the one that asks for more.
+ */
+static void find_holder(int fd, bool counts_self, struct holder *holder)
 {
 	struct dirent *entry;
 	struct stat image;
@@ -168,10 +171,13 @@ static void find_holder(int fd, struct holder *holder)
 	proc = opendir("/proc");
 	if (!proc)
 		return;
-	while (!holder->pid && (entry = readdir(proc)))
-		if (isdigit((unsigned char)entry->d_name[0]) &&
+	while (!holder->pid && (entry = readdir(proc))) {
+		long pid = strtol(entry->d_name, NULL, 10);
+
+		if (pid > 0 && (counts_self || pid != getpid()) &&
 		    holds(entry->d_name, &image))
-			holder->pid = strtol(entry->d_name, NULL, 10);
+			holder->pid = pid;
+	}
 	closedir(proc);
 	if (holder->pid)
 		read_name(holder);
@@ -227,12 +233,42 @@ int image_lock(int fd, bool writes, const char *path, struct err *e)
 			return err_sys(e, r, "%s: cannot be locked", path);
 		/* It goes through all of /proc: for the first and last. */
 		if (!i || i + 1 == GONE_TRIES)
-			find_holder(fd, &holder);
+			find_holder(fd, true, &holder);
 		if (holder.pid)
 			break;
 		poll(NULL, 0, GONE_MS);
 	}
 	return refuse(&holder, path, e);
+}
+
+static void clear_bytes(int fd, off_t base, unsigned int bits)
+{
+	unsigned int i;
+
+	for (i = 0; i < PERMISSIONS; i++)
+		if (bits & 1U << i)
+			set_byte(fd, base + i, F_UNLCK);
+}
+
+int image_lock_to_write(int fd, const char *path, struct err *e)
+{
+	struct holder holder;
+	int r = set_bytes(fd, USED_BASE, WRITER_USES);
+
+	if (!r)
+		r = test_bytes(fd, UNSHARED_BASE, WRITER_USES);
+	if (!r)
+		return 0;
+	image_lock_to_read(fd);
+	if (r < 0)
+		return err_sys(e, r, "%s: cannot be locked", path);
+	find_holder(fd, false, &holder);
+	return refuse(&holder, path, e);
+}
+
+void image_lock_to_read(int fd)
+{
+	clear_bytes(fd, USED_BASE, WRITER_USES & ~READER_USES);
 }
 
 void image_unlock(int fd)

@@ -19,4 +19,12 @@
 int image_lock(int fd, bool writes, const char *path, struct err *e);
 void image_unlock(int fd);
 
+/*
+ * A reader becomes a writer, whatever fd may be used for itself: -EBUSY while
+ * others have it; then it is a reader as before. And a writer becomes a
+ * reader, which no moment without a lock lies between.
+ */
+int image_lock_to_write(int fd, const char *path, struct err *e);
+void image_lock_to_read(int fd);
+
 #endif

@@ -9,17 +9,9 @@
 #include <unistd.h>
 
 #include "disk/convert.h"
+#include "disk/paths.h"
 
 #define MODE 0644 /* and the umask */
-
-static char *directory_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (!slash)
-		return strdup(".");
-	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
 
 static int open_named(struct new_file *f)
 {
@@ -49,7 +41,7 @@ int new_file_open(struct new_file *f, const char *path, struct err *e)
 	if (!access(path, F_OK))
 		return err_set(e, -EEXIST, "%s exists already", path);
 	f->path = strdup(path);
-	directory = directory_part(path);
+	directory = path_parent(path);
 	if (!f->path || !directory) {
 		r = -ENOMEM;
 	} else {
@@ -79,7 +71,7 @@ static int give_name(struct new_file *f)
 
 static int sync_directory(const char *path)
 {
-	char *directory = directory_part(path);
+	char *directory = path_parent(path);
 	int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 			   : -1;
 	int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;

@@ -84,7 +84,8 @@ int qcow2_mark_corrupt(struct qcow2 *q)
 
 bool qcow2_may_be_table(const struct qcow2 *q, uint64_t host)
 {
-	return host >> q->cluster_bits >= (uint64_t)META_BITMAP_MAX * 8 ||
+	return q->is_growing ||
+	       host >> q->cluster_bits >= (uint64_t)META_BITMAP_MAX * 8 ||
 	       qcow2_is_meta(q, host, 1);
 }
 
@@ -93,6 +94,8 @@ bool qcow2_is_meta(const struct qcow2 *q, uint64_t host, uint64_t bytes)
 	uint64_t c = host >> q->cluster_bits;
 	uint64_t last = (host + bytes - 1) >> q->cluster_bits;
 
+	if (q->is_growing)
+		return false;
 	for (; c <= last && c < q->meta_clusters; c++)
 		if (q->is_meta[c / 8] >> (c % 8) & 1)
 			return true;
@@ -136,6 +139,11 @@ int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta)
 	else
 		q->is_meta[c / 8] &= (uint8_t) ~(1U << c % 8);
 	return 0;
+}
+
+bool qcow2_is_inside(const struct qcow2 *q, uint64_t host)
+{
+	return host < q->end || q->is_growing;
 }
 
 /* What lies in a table's place already makes the image a damaged one. */
@@ -374,6 +382,13 @@ int qcow2_open(struct qcow2 *q, int fd, const char *path,
 	if (r)
 		qcow2_fini(q);
 	return r;
+}
+
+void qcow2_seal(struct qcow2 *q, uint64_t cache_bytes)
+{
+	q->read_only = true;
+	tables_shrink(&q->l2s, cache_bytes);
+	tables_shrink(&q->blocks, 0);
 }
 
 void qcow2_fini(struct qcow2 *q)

@@ -72,6 +72,7 @@ struct qcow2 {
 	struct run_list freed, settling;
 	bool sync_failed; /* a sync in here; the owner poisons the disk */
 	bool is_frozen;	  /* poisoned: nothing is written to make room */
+	bool is_growing;  /* read-only here, while others add to it */
 	bool is_corrupt;
 	struct err why; /* the first thing that was found wrong */
 };
@@ -149,6 +150,8 @@ int qcow2_sync(struct qcow2 *q);
 bool qcow2_is_dirty(const struct qcow2 *q);
 /* Bytes of the tables that are in memory whole. */
 uint64_t qcow2_table_bytes(const struct qcow2 *q);
+/* It is flushed, and never changed from here again; a smaller cache will do. */
+void qcow2_seal(struct qcow2 *q, uint64_t cache_bytes);
 /* So much was given up that a flush is due. */
 static inline bool qcow2_is_full(const struct qcow2 *q)
 {
@@ -180,6 +183,8 @@ int qcow2_wrong(struct qcow2 *q, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Not known to be anything else: far behind it isn't looked. */
 bool qcow2_may_be_table(const struct qcow2 *q, uint64_t host);
+/* Can a cluster be there? */
+bool qcow2_is_inside(const struct qcow2 *q, uint64_t host);
 bool qcow2_is_meta(const struct qcow2 *q, uint64_t host, uint64_t bytes);
 int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta);
 /* A table of big-endian numbers as an array, which is the caller's. */

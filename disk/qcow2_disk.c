@@ -231,6 +231,7 @@ void qcow2_go_on(struct disk *d, struct disk_request *r)
 	bool (*next)(struct disk * d, struct disk_request * r, int *error) =
 		r->op == DISK_READ    ? read_part
 		: r->op == DISK_WRITE ? qcow2_write_part
+		: r->op == DISK_PULL  ? qcow2_pull_part
 				      : qcow2_zero_part;
 	int error = 0;
 
@@ -260,7 +261,7 @@ static void qcow2_submit(struct disk *d, struct disk_request *r)
 /* --- opening --------------------------------------------------------- */
 
 /* Tables go through the page cache, also of a disk with direct I/O. */
-static int open_cached(struct disk *d, struct err *e)
+static int open_cached(const struct disk *d, struct err *e)
 {
 	char path[32];
 	int fd;
@@ -270,6 +271,16 @@ static int open_cached(struct disk *d, struct err *e)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->fd);
 	fd = open(path, (d->info.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, -errno, "%s", d->path) : fd;
+}
+
+void qcow2_set_units(struct disk *d)
+{
+	struct disk_info *info = &d->info;
+
+	info->physical_bytes =
+		info->logical_bytes > 4096 ? info->logical_bytes : 4096;
+	info->can_discard = !info->read_only;
+	info->discard_bytes = 1U << top_of(d)->unit_bits;
 }
 
 static int set_info(struct disk *d, struct err *e)
@@ -293,11 +304,38 @@ static int set_info(struct disk *d, struct err *e)
 			       " is not a multiple of %" PRIu32
 			       ", which direct I/O needs here",
 			       d->path, info->bytes, info->logical_bytes);
-	info->physical_bytes =
-		info->logical_bytes > 4096 ? info->logical_bytes : 4096;
-	info->can_discard = !info->read_only;
-	info->discard_bytes = 1U << q->unit_bits;
+	qcow2_set_units(d);
 	return 0;
+}
+
+int qcow2_disk_make(struct qcow2_disk **out, const struct disk *d,
+		    struct err *e)
+{
+	struct qcow2_disk *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return err_sys(e, -ENOMEM, "%s", d->path);
+	request_list_init(&k->waiting);
+	request_list_init(&k->linking);
+	request_list_init(&k->to_flush);
+	request_list_init(&k->flushing);
+	k->cached_fd = r = open_cached(d, e);
+	if (r < 0) {
+		free(k);
+		return r;
+	}
+	*out = k;
+	return 0;
+}
+
+void qcow2_disk_unmake(const struct disk *d, struct qcow2_disk *k)
+{
+	if (k->chain.layer)
+		chain_fini(&k->chain);
+	if (k->cached_fd != d->fd)
+		close(k->cached_fd);
+	free(k);
 }
 
 static int qcow2_disk_open(struct disk *d, struct err *e)
@@ -306,19 +344,12 @@ static int qcow2_disk_open(struct disk *d, struct err *e)
 					 .is_alone = d->is_alone,
 					 .allowed = d->allow_backing,
 					 .files = d->files };
-	struct qcow2_disk *k = calloc(1, sizeof(*k));
-	int r;
+	struct qcow2_disk *k;
+	int r = qcow2_disk_make(&k, d, e);
 
-	if (!k)
-		return err_sys(e, -ENOMEM, "%s", d->path);
+	if (r)
+		return r;
 	d->host = k;
-	request_list_init(&k->waiting);
-	request_list_init(&k->linking);
-	request_list_init(&k->to_flush);
-	request_list_init(&k->flushing);
-	k->cached_fd = open_cached(d, e);
-	if (k->cached_fd < 0)
-		return k->cached_fd;
 	r = chain_open(&k->chain, k->cached_fd, d->path, &o, e);
 	return r ? r : set_info(d, e);
 }
@@ -333,10 +364,7 @@ static void qcow2_disk_close(struct disk *d)
 	if (k->chain.depth && !d->info.read_only && !qcow2_is_poisoned(d) &&
 	    qcow2_is_dirty(top_of(d)) && !qcow2_flush(top_of(d)))
 		qcow2_flush(top_of(d)); /* what became free by it */
-	chain_fini(&k->chain);
-	if (k->cached_fd >= 0 && k->cached_fd != d->fd)
-		close(k->cached_fd);
-	free(k);
+	qcow2_disk_unmake(d, k);
 	d->host = NULL;
 }
 

@@ -49,6 +49,13 @@ static inline bool is_frozen(const struct qcow2_disk *k)
 	return k->stage == FLUSH_BLOCKS || k->stage == FLUSH_COUNTS;
 }
 
+/* Without a chain. And all of it away. */
+int qcow2_disk_make(struct qcow2_disk **out, const struct disk *d,
+		    struct err *e);
+void qcow2_disk_unmake(const struct disk *d, struct qcow2_disk *k);
+/* What the top makes of info, but its size and its units. */
+void qcow2_set_units(struct disk *d);
+
 void request_list_init(struct request_list *l);
 void request_list_add(struct request_list *l, struct disk_request *r);
 /* Empties l; the requests, through next. */
@@ -68,9 +75,21 @@ void qcow2_wake(struct disk *d);
 /* Links what was written while a flush was under way. */
 void qcow2_link_waiting(struct disk *d);
 
-/* --- qcow2_disk_write.c: true: r is on its way or waits -------------- */
+/* --- parts: true: r is on its way or waits --------------------------- */
 bool qcow2_write_part(struct disk *d, struct disk_request *r, int *error);
 bool qcow2_zero_part(struct disk *d, struct disk_request *r, int *error);
+bool qcow2_pull_part(struct disk *d, struct disk_request *r, int *error);
+
+/* --- qcow2_disk_write.c ---------------------------------------------- */
+/* Is a cluster of that range being written anew? */
+bool qcow2_is_taken(struct disk *d, uint64_t guest, uint64_t bytes);
+/* What is next of r, at most left bytes, into clusters that are taken for it;
+ * x is what the top has there. As a part. */
+bool qcow2_write_anew(struct disk *d, struct disk_request *r, uint64_t left,
+		      const struct qcow2_extent *x, int *error);
+/* What is around the part is in memory, or there is nothing. */
+void qcow2_filled(struct disk *d, struct disk_request *r, int error);
+void qcow2_written_in_place(struct io *io, int error);
 /* The part of r, or what was gathered for it, is with the queue from now on. */
 void qcow2_start(struct disk *d, struct disk_request *r, enum io_op op, int fd,
 		 uint64_t offset, void (*done)(struct io *io, int error));
@@ -78,6 +97,17 @@ void qcow2_start(struct disk *d, struct disk_request *r, enum io_op op, int fd,
 int qcow2_data_fd(const struct disk *d, const struct disk_request *r,
 		  uint64_t host);
 void qcow2_started_over(struct disk *d, struct disk_request *r);
+
+/* --- qcow2_disk_fill.c ----------------------------------------------- */
+bool qcow2_reads_as_zeroes(struct disk *d, uint64_t from, uint64_t to,
+			   int *error);
+/* Is more to be written than the part? is_fresh: around it are zeroes. */
+bool qcow2_needs_fill(struct disk *d, const struct disk_request *r,
+		      bool is_fresh, int *error);
+/* Memory for all of it. -ENOMEM. */
+int qcow2_get_bounce(struct disk_request *r);
+/* Fills it; ends in qcow2_filled(). */
+void qcow2_fill(struct disk *d, struct disk_request *r);
 
 /* --- qcow2_disk_flush.c ---------------------------------------------- */
 void qcow2_disk_flush(struct disk *d, struct disk_request *r);

@@ -8,18 +8,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "disk/iov.h"
 #include "disk/qcow2_disk.h"
 
-#define RUN_BYTES  (4U << 20)	/* written anew as one part, at most */
-#define ZERO_BYTES (256U << 20) /* zeroed as one part, at most */
+#define RUN_BYTES (4U << 20) /* written anew as one part, at most */
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* --- clusters that are being written anew ---------------------------- */
 
-static bool is_taken(struct disk *d, uint64_t guest, uint64_t bytes)
+bool qcow2_is_taken(struct disk *d, uint64_t guest, uint64_t bytes)
 {
 	const struct disk_request *r = qcow2_disk(d)->allocs;
 	unsigned int bits = top_of(d)->cluster_bits;
@@ -53,7 +51,7 @@ static void next_part(struct disk *d, struct disk_request *r, int error)
 		return;
 	}
 	r->moved += r->part.bytes;
-	r->part.is_zeroes = false;
+	r->part.is_zeroes = r->part.is_pull = false;
 	qcow2_go_on(d, r);
 }
 
@@ -79,6 +77,21 @@ void qcow2_link_waiting(struct disk *d)
 	}
 }
 
+static void untake(struct disk *d, struct disk_request *r)
+{
+	if (!r->part.reuses)
+		qcow2_untake(top_of(d), r->part.host, r->part.count);
+	r->part.count = 0;
+}
+
+static void abandon(struct disk *d, struct disk_request *r, int error)
+{
+	leave_allocs(d, r);
+	untake(d, r);
+	next_part(d, r, error);
+	qcow2_wake(d);
+}
+
 static void written_anew(struct io *io, int error)
 {
 	struct disk_request *r = IO_OWNER(io, struct disk_request, io);
@@ -86,12 +99,7 @@ static void written_anew(struct io *io, int error)
 
 	qcow2_started_over(d, r);
 	if (error) {
-		if (!r->part.reuses)
-			qcow2_untake(top_of(d), r->part.host, r->part.count);
-		leave_allocs(d, r);
-		r->part.count = 0;
-		next_part(d, r, error);
-		qcow2_wake(d);
+		abandon(d, r, error);
 		return;
 	}
 	if (is_frozen(qcow2_disk(d))) {
@@ -102,7 +110,7 @@ static void written_anew(struct io *io, int error)
 	qcow2_wake(d);
 }
 
-static void written_in_place(struct io *io, int error)
+void qcow2_written_in_place(struct io *io, int error)
 {
 	struct disk_request *r = IO_OWNER(io, struct disk_request, io);
 
@@ -110,86 +118,18 @@ static void written_in_place(struct io *io, int error)
 	next_part(r->disk, r, error);
 }
 
-/* --- filling --------------------------------------------------------- */
-
-/* The part, and the whole units around it that are written with it. */
-struct region {
-	uint64_t from, to; /* of the virtual disk */
-	uint64_t at, end;  /* of the part, inside */
-};
-
-static bool reads_as_zeroes(struct disk *d, uint64_t from, uint64_t to,
-			    int *error)
-{
-	struct chain_extent x;
-
-	for (; from < to; from += x.bytes) {
-		*error = chain_map(&qcow2_disk(d)->chain, 0, from, to - from,
-				   &x);
-		if (*error || x.kind != QCOW2_ZEROES)
-			return false;
-	}
-	return true;
-}
-
-static int fill_from_chain(struct disk *d, struct disk_request *r,
-			   const struct region *g)
-{
-	struct chain *c = &qcow2_disk(d)->chain;
-	uint8_t *b = r->bounce;
-	int error = chain_read(c, 0, b, g->at - g->from, g->from);
-
-	if (!error)
-		error = chain_read(c, 0, b + (g->end - g->from), g->to - g->end,
-				   g->end);
-	if (error)
-		return error;
-	b += g->at - g->from;
-	if (r->part.is_zeroes)
-		memset(b, 0, g->end - g->at);
-	else
-		iov_get(r->iov, r->iovs, r->moved, b, g->end - g->at);
-	return 0;
-}
-
-/* Puts all of the region into one piece of memory. */
-static int gather(struct disk *d, struct disk_request *r,
-		  const struct region *g)
-{
-	size_t bytes = (size_t)(g->to - g->from);
-
-	if (posix_memalign(&r->bounce, 4096, MAX(bytes, 4096))) {
-		r->bounce = NULL;
-		return -ENOMEM;
-	}
-	r->bounced = (struct iovec){ r->bounce, bytes };
-	return fill_from_chain(d, r, g);
-}
-
-/* True: the part is written as it is, what is around it is right already. */
-static bool needs_no_fill(struct disk *d, const struct disk_request *r,
-			  const struct region *g, bool is_fresh, int *error)
-{
-	if (r->part.is_zeroes)
-		return false;
-	if (g->from == g->at && g->to == g->end)
-		return true;
-	return is_fresh && reads_as_zeroes(d, g->from, g->at, error) &&
-	       reads_as_zeroes(d, g->end, MIN(g->to, d->info.bytes), error);
-}
-
 /* --- writing anew ---------------------------------------------------- */
 
-static void submit_anew(struct disk *d, struct disk_request *r,
-			const struct region *g)
+void qcow2_filled(struct disk *d, struct disk_request *r, int error)
 {
-	uint64_t at = r->bounce ? g->from : g->at;
+	uint64_t at = r->bounce ? r->part.from : r->offset + r->moved;
 	uint64_t place = r->part.host + (at - r->part.guest);
 
-	r->part.next_alloc = qcow2_disk(d)->allocs;
-	qcow2_disk(d)->allocs = r;
-	qcow2_start(d, r, IO_WRITE, qcow2_data_fd(d, r, place), place,
-		    written_anew);
+	if (error)
+		abandon(d, r, error);
+	else
+		qcow2_start(d, r, IO_WRITE, qcow2_data_fd(d, r, place), place,
+			    written_anew);
 }
 
 /* How many whole clusters of the run from `at` on are written at once. */
@@ -205,41 +145,38 @@ static uint64_t whole_clusters(struct disk *d, uint64_t at, uint64_t bytes,
 	if (x->host || x->kind == QCOW2_PACKED)
 		return MIN(n, 1);
 	n = MIN(n, MAX(x->bytes >> q->cluster_bits, 1));
-	while (n > 1 && is_taken(d, at, n << q->cluster_bits))
+	while (n > 1 && qcow2_is_taken(d, at, n << q->cluster_bits))
 		n /= 2;
 	return n;
 }
 
-static struct region plan(struct disk *d, struct disk_request *r, uint64_t at,
-			  const struct qcow2_extent *x)
+static void plan(struct disk *d, struct disk_request *r, uint64_t at,
+		 uint64_t left, const struct qcow2_extent *x)
 {
 	const struct qcow2 *q = top_of(d);
-	uint64_t left = r->part.is_zeroes ? r->part.bytes : r->bytes - r->moved;
-	uint64_t whole = whole_clusters(d, at, left, x);
+	struct disk_part *p = &r->part;
+	uint64_t whole = whole_clusters(d, at, left, x), end;
 	uint64_t unit = UINT64_C(1) << q->unit_bits;
-	uint64_t cluster = at & ~(uint64_t)(q->cluster_bytes - 1);
-	struct region g = { .at = at };
 
 	/* What is in place beside it is written in place by others. */
 	if (!whole && x->is_ours && x->host)
 		left = MIN(left, x->bytes);
-	r->part.guest = cluster;
-	r->part.count = MAX(whole, 1);
-	g.end = whole ? at + (whole << q->cluster_bits)
-		      : MIN(at + left, cluster + q->cluster_bytes);
-	r->part.bytes = g.end - at;
+	p->guest = at & ~(uint64_t)(q->cluster_bytes - 1);
+	p->count = MAX(whole, 1);
+	end = whole ? at + (whole << q->cluster_bits)
+		    : MIN(at + left, p->guest + q->cluster_bytes);
+	p->bytes = end - at;
 	/* Units that others share come along. */
 	if (!x->is_ours && (x->host || x->kind == QCOW2_PACKED))
 		unit = q->cluster_bytes;
-	g.from = at & ~(unit - 1);
-	g.to = (g.end + unit - 1) & ~(unit - 1);
-	r->part.unit = (uint32_t)((g.from - cluster) >> q->unit_bits);
-	r->part.units = whole ? q->subclusters
-			      : (uint32_t)((g.to - g.from) >> q->unit_bits);
-	return g;
+	p->from = at & ~(unit - 1);
+	p->to = (end + unit - 1) & ~(unit - 1);
+	p->unit = (uint32_t)((p->from - p->guest) >> q->unit_bits);
+	p->units = whole ? q->subclusters
+			 : (uint32_t)((p->to - p->from) >> q->unit_bits);
 }
 
-static int take(struct disk *d, struct disk_request *r, struct region *g,
+static int take(struct disk *d, struct disk_request *r,
 		const struct qcow2_extent *x, bool *is_fresh)
 {
 	struct qcow2 *q = top_of(d);
@@ -256,37 +193,50 @@ static int take(struct disk *d, struct disk_request *r, struct region *g,
 	if (error || got == r->part.count)
 		return error;
 	r->part.count = got;
-	g->end = g->to = g->at + (got << q->cluster_bits);
-	r->part.bytes = g->end - g->at;
+	r->part.bytes = got << q->cluster_bits;
+	r->part.to = r->part.from + r->part.bytes;
 	return 0;
 }
 
-static bool write_anew(struct disk *d, struct disk_request *r,
-		       const struct qcow2_extent *x, int *error)
+/* All but the wait: the clusters are taken, and it is known if to fill. */
+static int begin_anew(struct disk *d, struct disk_request *r, uint64_t left,
+		      const struct qcow2_extent *x, bool *fills)
 {
-	uint64_t at = r->offset + r->moved;
 	bool is_fresh = false;
-	struct region g;
+	int error;
 
-	if (is_taken(d, at, 1)) {
+	plan(d, r, r->offset + r->moved, left, x);
+	error = take(d, r, x, &is_fresh);
+	if (error) {
+		r->part.count = 0;
+		return error;
+	}
+	*fills = qcow2_needs_fill(d, r, is_fresh, &error);
+	if (!error && *fills)
+		error = qcow2_get_bounce(r);
+	if (error)
+		untake(d, r);
+	return error;
+}
+
+bool qcow2_write_anew(struct disk *d, struct disk_request *r, uint64_t left,
+		      const struct qcow2_extent *x, int *error)
+{
+	bool fills = false;
+
+	if (qcow2_is_taken(d, r->offset + r->moved, 1)) {
 		qcow2_wait(d, r);
 		return true;
 	}
-	g = plan(d, r, at, x);
-	*error = take(d, r, &g, x, &is_fresh);
-	if (*error) {
-		r->part.count = 0;
+	*error = begin_anew(d, r, left, x, &fills);
+	if (*error)
 		return false;
-	}
-	if (!needs_no_fill(d, r, &g, is_fresh, error) && !*error)
-		*error = gather(d, r, &g);
-	if (*error) {
-		if (!r->part.reuses)
-			qcow2_untake(top_of(d), r->part.host, r->part.count);
-		r->part.count = 0;
-		return false;
-	}
-	submit_anew(d, r, &g);
+	r->part.next_alloc = qcow2_disk(d)->allocs;
+	qcow2_disk(d)->allocs = r;
+	if (fills)
+		qcow2_fill(d, r);
+	else
+		qcow2_filled(d, r, 0);
 	return true;
 }
 
@@ -299,92 +249,10 @@ bool qcow2_write_part(struct disk *d, struct disk_request *r, int *error)
 	if (*error)
 		return false;
 	if (x.kind != QCOW2_DATA || !x.is_ours)
-		return write_anew(d, r, &x, error);
+		return qcow2_write_anew(d, r, r->bytes - r->moved, &x, error);
 	r->part.bytes = x.bytes;
 	r->part.count = 0;
 	qcow2_start(d, r, IO_WRITE, qcow2_data_fd(d, r, x.host), x.host,
-		    written_in_place);
+		    qcow2_written_in_place);
 	return true;
-}
-
-/* --- zeroes ---------------------------------------------------------- */
-
-/* Zeroes as data: of a part of a unit, or where the format has no other. */
-static bool write_zeroes(struct disk *d, struct disk_request *r, uint64_t bytes,
-			 int *error)
-{
-	uint64_t at = r->offset + r->moved;
-	struct qcow2_extent x;
-
-	if (is_taken(d, at, bytes)) {
-		qcow2_wait(d, r);
-		return true;
-	}
-	r->part.bytes = bytes;
-	if (reads_as_zeroes(d, at, at + bytes, error)) {
-		r->moved += bytes;
-		return false;
-	}
-	if (!*error)
-		*error = qcow2_map(top_of(d), at, bytes, &x);
-	if (*error)
-		return false;
-	r->part.bytes = MIN(bytes, x.bytes);
-	r->part.is_zeroes = true;
-	if (x.kind != QCOW2_DATA || !x.is_ours)
-		return write_anew(d, r, &x, error);
-	qcow2_start(d, r, IO_ZERO, qcow2_disk(d)->cached_fd, x.host,
-		    written_in_place);
-	return true;
-}
-
-/* The whole units at the beginning of what is left, as a length. */
-static uint64_t whole_units(const struct disk *d, uint64_t at, uint64_t left)
-{
-	uint64_t unit = UINT64_C(1) << top_of(d)->unit_bits;
-
-	if (at & (unit - 1))
-		return 0;
-	if (at + left == d->info.bytes) /* the last one is cut */
-		left = (left + unit - 1) & ~(unit - 1);
-	return MIN(left & ~(unit - 1), ZERO_BYTES);
-}
-
-/* A part of a unit: a discard leaves it, it is only a hint. */
-static bool zero_edge(struct disk *d, struct disk_request *r, int *error)
-{
-	uint64_t unit = UINT64_C(1) << top_of(d)->unit_bits;
-	uint64_t at = r->offset + r->moved;
-	uint64_t n = MIN(r->bytes - r->moved, unit - (at & (unit - 1)));
-
-	if (r->op == DISK_ZERO)
-		return write_zeroes(d, r, n, error);
-	r->moved += n;
-	return false;
-}
-
-bool qcow2_zero_part(struct disk *d, struct disk_request *r, int *error)
-{
-	struct qcow2_disk *k = qcow2_disk(d);
-	uint64_t at = r->offset + r->moved, left = r->bytes - r->moved;
-	uint64_t n = whole_units(d, at, left), done = 0;
-	bool keep = r->op == DISK_ZERO && !r->may_unmap;
-
-	if (!n)
-		return zero_edge(d, r, error);
-	if (is_frozen(k) || is_taken(d, at, n)) {
-		qcow2_wait(d, r);
-		return true;
-	}
-	*error = qcow2_zero(top_of(d), at, n, keep, k->chain.depth > 1, &done);
-	if (*error == -EOPNOTSUPP && !done) {
-		n = MIN(left, top_of(d)->cluster_bytes -
-				      (at & (top_of(d)->cluster_bytes - 1)));
-		*error = 0;
-		if (r->op == DISK_ZERO)
-			return write_zeroes(d, r, n, error);
-		done = n;
-	}
-	r->moved += MIN(done, left);
-	return false;
 }

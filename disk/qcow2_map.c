@@ -22,7 +22,7 @@ static int check_l2(struct qcow2 *q, uint64_t i, uint64_t offset)
 	if (q->l1[i] & QCOW2_L1_RESERVED || offset % q->cluster_bytes)
 		return qcow2_wrong(q, "L1 entry %" PRIu64 " is %#" PRIx64, i,
 				   q->l1[i]);
-	if (offset >= q->end || !qcow2_may_be_table(q, offset))
+	if (!qcow2_is_inside(q, offset) || !qcow2_may_be_table(q, offset))
 		return qcow2_wrong(q,
 				   "L1 entry %" PRIu64 " points to %#" PRIx64
 				   ", where no L2 table can be",
@@ -123,7 +123,7 @@ static int check_entry(struct qcow2 *q, const struct entry *en)
 	if (en->standard & qcow2_l2_reserved(q) || host % q->cluster_bytes ||
 	    (!host && en->standard & QCOW2_COPIED))
 		return qcow2_wrong(q, "L2 entry is %#" PRIx64, en->standard);
-	if (host && (host >= q->end || qcow2_is_meta(q, host, 1)))
+	if (host && (!qcow2_is_inside(q, host) || qcow2_is_meta(q, host, 1)))
 		return qcow2_wrong(q,
 				   "L2 entry points to %#" PRIx64
 				   ", where no data can be",
@@ -136,7 +136,7 @@ static int describe_packed(struct qcow2 *q, const struct entry *en,
 {
 	struct packed_place p = qcow2_packed_place(q, en->standard);
 
-	if (en->standard & QCOW2_COPIED || p.host >= q->end ||
+	if (en->standard & QCOW2_COPIED || !qcow2_is_inside(q, p.host) ||
 	    qcow2_is_meta(q, p.host, 1))
 		return qcow2_wrong(q, "compressed L2 entry is %#" PRIx64,
 				   en->standard);

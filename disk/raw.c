@@ -302,6 +302,9 @@ static void raw_submit(struct disk *d, struct disk_request *r)
 	case DISK_ZERO:
 		allocate(d, r);
 		break;
+	case DISK_PULL: /* there is nothing behind it */
+		disk_conclude(d, r, -EINVAL);
+		break;
 	}
 }
 

@@ -12,13 +12,18 @@
 #define TABLES_MIN 2
 #define DIRTY_UNIT 4096U /* what is written is rounded to this */
 
+static unsigned int find_limit(const struct tables *t, uint64_t bytes)
+{
+	uint64_t limit = bytes / t->table_bytes;
+
+	return limit < TABLES_MIN ? TABLES_MIN : (unsigned int)limit;
+}
+
 int tables_init(struct tables *t, uint32_t table_bytes, uint64_t limit_bytes)
 {
-	uint64_t limit = limit_bytes / table_bytes;
-
 	memset(t, 0, sizeof(*t));
 	t->table_bytes = table_bytes;
-	t->limit = limit < TABLES_MIN ? TABLES_MIN : (unsigned int)limit;
+	t->limit = find_limit(t, limit_bytes);
 	t->buckets = 16;
 	while (t->buckets < t->limit && t->buckets < 4096)
 		t->buckets *= 2;
@@ -148,6 +153,18 @@ void tables_drop(struct tables *t, struct table *table)
 	free(table->bytes);
 	free(table);
 	t->count--;
+}
+
+void tables_shrink(struct tables *t, uint64_t limit_bytes)
+{
+	struct table *table = t->oldest, *newer;
+
+	t->limit = find_limit(t, limit_bytes);
+	for (; table && t->count > t->limit; table = newer) {
+		newer = table->newer;
+		if (!table_is_dirty(table))
+			tables_drop(t, table);
+	}
 }
 
 void table_changed(struct tables *t, struct table *table, uint32_t at,

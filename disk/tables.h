@@ -45,6 +45,9 @@ int tables_add(struct tables *t, uint64_t offset, struct table **out);
 /* It is on the disk no more, or was never filled. */
 void tables_drop(struct tables *t, struct table *table);
 
+/* A lower limit from now on; those of the oldest that are clean go. */
+void tables_shrink(struct tables *t, uint64_t limit_bytes);
+
 /* n bytes at `at` were changed. */
 void table_changed(struct tables *t, struct table *table, uint32_t at,
 		   uint32_t n);

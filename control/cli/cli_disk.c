@@ -15,6 +15,7 @@
 #include "control/cli/cli_out.h"
 #include "control/config_value.h"
 #include "disk/convert.h"
+#include "disk/paths.h"
 
 static const struct operation {
 	const char *name;

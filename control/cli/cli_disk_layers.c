@@ -13,7 +13,7 @@ static int run(const struct cli *cli, enum what what, struct layer_job *job,
 	case COMMIT:
 		return layers_commit(job, e);
 	case STREAM:
-		return layers_stream(job, e);
+		return layers_stream(job, cli_value(cli, CLI_BASE), e);
 	default:
 		return layers_rebase(job, cli_value(cli, CLI_BACKING),
 				     cli_value(cli, CLI_BACKING_FORMAT),

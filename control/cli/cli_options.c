@@ -104,6 +104,8 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	SWITCH(CLI_SHRINK, 0, "shrink", "Lose what is behind the new end"),
 	SWITCH(CLI_UNSAFE, 'u', "unsafe",
 	       "Only change the name; the content is the caller's business"),
+	VALUE(CLI_BASE, 0, "base", "FILE", CLI_WORD_FILE,
+	      "Of the backing files the one that stays behind it"),
 	VALUE(CLI_DEPTH, 'd', "depth", "N", CLI_WORD_NONE,
 	      "Requests in flight (default: 32)"),
 	VALUE(CLI_BLOCK, 's', "block", "SIZE", CLI_WORD_NONE,

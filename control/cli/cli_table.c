@@ -386,7 +386,7 @@ static const struct cli_command rows[] = {
 	"show the same. convert FILE NEW copies what FILE shows into an image "
 	"of its own. resize FILE [+|-]SIZE. commit writes what an image has into the "
 	"one behind it and empties it; stream copies what those behind it have "
-	"into it, so that it stands alone; rebase gives it another one behind "
+	"into it, so that it stands alone, or on the one that --base names; rebase gives it another one behind "
 	"(-b, -F; none without) and shows what it showed. bench measures the "
 	"disk layer.\n\n"
 	"A new image appears under its name when it is whole and on the disk; "
@@ -396,7 +396,7 @@ static const struct cli_command rows[] = {
 	.word = CLI_WORD_FILE, .min_args = 1, .max_args = 3,
 	.options = { CLI_FORMAT, CLI_OUT_FORMAT, CLI_SET, CLI_BACKING,
 		     CLI_BACKING_FORMAT, CLI_ALLOW_BACKING, CLI_CHAIN,
-		     CLI_REPAIR, CLI_YES, CLI_SHRINK, CLI_UNSAFE, CLI_DEPTH, CLI_BLOCK,
+		     CLI_REPAIR, CLI_YES, CLI_SHRINK, CLI_UNSAFE, CLI_BASE, CLI_DEPTH, CLI_BLOCK,
 		     CLI_SECONDS, CLI_STEP, CLI_COUNT, CLI_WRITE, CLI_RANDOM, CLI_DIRECT, CLI_JSON,
 		     CLI_HELP },
 	.examples = { "amber disk create web.qcow2 20G",

@@ -23,15 +23,19 @@ struct qcow2_rig {
 	enum ioq_engine engine;
 };
 
-static inline void image_init(struct qcow2_rig *rig)
+static inline void image_init_at(struct qcow2_rig *rig, const char *dir)
 {
 	memset(rig, 0, sizeof(*rig));
-	/* Where syncs are quick, if there is such a place. */
-	strcpy(rig->dir, access("/dev/shm", W_OK) ? "build/qcow2.XXXXXX"
-						  : "/dev/shm/qcow2.XXXXXX");
+	snprintf(rig->dir, sizeof(rig->dir), "%s/qcow2.XXXXXX", dir);
 	ck_assert_ptr_nonnull(mkdtemp(rig->dir));
 	snprintf(rig->path, sizeof(rig->path), "%s/top.qcow2", rig->dir);
 	rig->engine = IOQ_SYNC;
+}
+
+/* Where syncs are quick, if there is such a place. */
+static inline void image_init(struct qcow2_rig *rig)
+{
+	image_init_at(rig, access("/dev/shm", W_OK) ? "build" : "/dev/shm");
 }
 
 /* Runs a command in the rig's directory; its exit status. */

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A frozen layer takes in the one behind it, while the disk that both belong
+ * to goes on through what it knows of them: nothing that it can see moves.
+ * The layer is opened a second time, to be written; when it stands for both
+ * the disk looks at it anew. The queue's thread.
+ */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "disk/lock.h"
+#include "disk/qcow2_disk.h"
+#include "disk/stream.h"
+
+static struct chain *chain_of(const struct merge *m)
+{
+	return &qcow2_disk(m->disk)->chain;
+}
+
+/* Its number changes when layers are put on top. */
+static unsigned int find_layer(const struct merge *m)
+{
+	const struct chain *c = chain_of(m);
+	unsigned int i = 1;
+
+	while (c->layer[i].device != m->device || c->layer[i].inode != m->inode)
+		i++;
+	return i;
+}
+
+/* --- the end --------------------------------------------------------- */
+
+static void tell(struct io *io, int error)
+{
+	struct merge *m = IO_OWNER(io, struct merge, conclusion);
+
+	m->over(m, error);
+}
+
+static void quiet(struct disk_hold *h)
+{
+	struct merge *m = IO_OWNER(h, struct merge, hold);
+	unsigned int i = find_layer(m);
+	struct layer *l = &chain_of(m)->layer[i];
+	struct err e = ERR_NONE;
+	int r = chain_reload(chain_of(m), i, &e);
+
+	/* Not looked at anew it keeps growing, for all that is known. */
+	if (!r && !m->error)
+		r = chain_cut(chain_of(m), i + 1, i + 1, &e);
+	if (!m->error && r) {
+		m->error = r;
+		m->stream.err = e;
+	}
+	image_lock_to_read(l->fd);
+	m->disk->job = DISK_IDLE;
+	disk_let_go(m->disk, h);
+	m->conclusion.done = tell;
+	ioq_conclude(m->disk->q, &m->conclusion, m->error);
+}
+
+/* The stream is over: nothing of `into` is in flight. */
+static void merged(struct stream *s, int error)
+{
+	struct merge *m = IO_OWNER(s, struct merge, stream);
+
+	m->error = error;
+	disk_close(m->into);
+	m->into = NULL;
+	m->hold.quiet = quiet;
+	disk_hold(m->disk, &m->hold);
+}
+
+/* --- the beginning --------------------------------------------------- */
+
+static int check(const struct merge *m, struct err *e)
+{
+	const struct disk *d = m->disk;
+	const struct chain *c;
+
+	if (d->info.format != DISK_QCOW2)
+		return err_set(e, -EINVAL, "%s has no layers", d->path);
+	c = chain_of(m);
+	if (!m->layer || m->layer + 1 >= c->depth)
+		return err_set(e, -EINVAL,
+			       "%s: a layer between the top and the last one "
+			       "is needed, of %u: not %u",
+			       d->path, c->depth, m->layer);
+	if (d->job != DISK_IDLE)
+		return err_set(e, -EBUSY,
+			       "%s: layers of it are being merged already",
+			       d->path);
+	return 0;
+}
+
+/* Whoever owns a frozen file may lift that for a moment. */
+static int open_to_write(struct merge *m, const struct layer *l, struct err *e)
+{
+	char directory[2] = "/";
+	const char *const anywhere[] = { directory, NULL };
+	const struct disk_config config = {
+		.path = l->path,
+		.format = DISK_QCOW2,
+		.locked_fd = l->fd,
+		.files = m->disk->files,
+		.allow_backing = anywhere, /* they are open already */
+	};
+	struct stat st;
+	int r;
+
+	if (fstat(l->fd, &st) < 0 || fchmod(l->fd, st.st_mode | 0200) < 0)
+		return err_sys(e, -errno, "%s: it can't be written", l->path);
+	r = disk_open(&m->into, &config, e);
+	if (fchmod(l->fd, st.st_mode) < 0 && !r)
+		r = err_sys(e, -errno, "%s: its mode", l->path);
+	return r;
+}
+
+/* What stands behind the layer by its name. */
+static ino_t find_behind(const struct merge *m)
+{
+	const struct chain *c = &qcow2_disk(m->into)->chain;
+
+	return c->depth > 1 ? c->layer[1].inode : 0;
+}
+
+static int begin(struct merge *m, struct layer *l, struct err *e)
+{
+	int r = open_to_write(m, l, e);
+
+	if (r)
+		return r;
+	if (find_behind(m) != chain_of(m)->layer[m->layer + 1].inode)
+		return err_set(e, -EINVAL,
+			       "%s: another file has the name of its backing "
+			       "file now",
+			       l->path);
+	disk_attach(m->into, m->disk->q);
+	m->stream.disk = m->into;
+	m->stream.last = 1;
+	m->stream.over = merged;
+	return stream_start(&m->stream, e);
+}
+
+int merge_start(struct merge *m, struct err *e)
+{
+	struct layer *l;
+	int r = check(m, e);
+
+	if (r)
+		return r;
+	l = &chain_of(m)->layer[m->layer];
+	if (l->format != DISK_QCOW2)
+		return err_set(e, -EINVAL, "%s is no qcow2 image", l->path);
+	r = image_lock_to_write(l->fd, l->path, e);
+	if (r)
+		return r;
+	m->device = l->device;
+	m->inode = l->inode;
+	m->disk->job = DISK_MERGES;
+	l->q.is_growing = true;
+	r = begin(m, l, e);
+	if (!r)
+		return 0;
+	disk_close(m->into);
+	m->into = NULL;
+	l->q.is_growing = false;
+	m->disk->job = DISK_IDLE;
+	image_lock_to_read(l->fd);
+	return r;
+}
+
+void merge_cancel(struct merge *m)
+{
+	stream_cancel(&m->stream);
+}

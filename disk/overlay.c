@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Putting a layer on a disk. All that can fail comes before the first thing
+ * that can't be undone; a frozen file that stays the top gets its mode back.
+ */
+#include "disk/overlay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "disk/convert.h"
+#include "disk/file_io.h"
+#include "disk/lock.h"
+#include "disk/paths.h"
+#include "disk/qcow2_disk.h"
+
+#define FROZEN_MODE 0444
+
+struct overlay {
+	char *path; /* owned; it is there under this name */
+	int fd;	    /* owned; as the disk's requests need it */
+	int cached; /* owned; the same with the page cache, or fd itself */
+};
+
+/* --- making it ready ------------------------------------------------- */
+
+/* Subclusters: what is written is copied in small units. */
+const struct qcow2_options overlay_defaults = {
+	.version = 3,
+	.cluster_bits = 16,
+	.refcount_order = 4,
+	.is_extended = true,
+};
+
+static int make_image(const struct disk *d, const char *path,
+		      const struct qcow2_options *like, struct err *e)
+{
+	char *name = disk_backing_name(path, d->path);
+	struct qcow2_options options = *like;
+	struct new_file f;
+	int r;
+
+	if (!name)
+		return err_sys(e, -errno, "%s on %s", path, d->path);
+	options.bytes = d->info.bytes;
+	options.backing = name;
+	options.backing_format = disk_format_text(d->info.format);
+	r = new_file_open(&f, path, e);
+	if (!r) {
+		r = qcow2_create(f.fd, &options, d->files, e);
+		if (!r)
+			r = new_file_publish(&f, e);
+		new_file_close(&f);
+	}
+	free(name);
+	return r;
+}
+
+static int open_image(struct overlay *o, const struct disk *d, struct err *e)
+{
+	int flags = O_RDWR | O_CLOEXEC;
+	bool is_direct = d->info.cache == DISK_DIRECT;
+
+	o->fd = open(o->path, is_direct ? flags | O_DIRECT : flags);
+	o->cached = is_direct && o->fd >= 0 ? open(o->path, flags) : o->fd;
+	if (o->fd < 0 || o->cached < 0)
+		return err_sys(e, -errno, "%s", o->path);
+	return image_lock(o->fd, true, o->path, e);
+}
+
+int overlay_prepare(struct overlay **out, struct disk *d, const char *path,
+		    const struct qcow2_options *options, struct err *e)
+{
+	struct overlay *o;
+	int r;
+
+	if (d->info.read_only)
+		return err_set(e, -EROFS,
+			       "%s is read-only: nothing would be written to a "
+			       "new layer",
+			       d->path);
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return err_sys(e, -ENOMEM, "%s", path);
+	o->fd = o->cached = -1;
+	r = make_image(d, path, options ? options : &overlay_defaults, e);
+	if (!r) {
+		o->path = strdup(path);
+		r = o->path ? open_image(o, d, e)
+			    : err_sys(e, -ENOMEM, "%s", path);
+		if (r && !o->path)
+			unlink(path);
+	}
+	if (r)
+		overlay_close(o);
+	else
+		*out = o;
+	return r;
+}
+
+void overlay_close(struct overlay *o)
+{
+	if (!o)
+		return;
+	if (o->path)
+		unlink(o->path);
+	if (o->cached >= 0 && o->cached != o->fd)
+		close(o->cached);
+	if (o->fd >= 0)
+		close(o->fd);
+	free(o->path);
+	free(o);
+}
+
+/* --- putting it in place --------------------------------------------- */
+
+static int check(const struct disk *d, struct err *e)
+{
+	if (d->is_poisoned)
+		return err_set(e, -EIO,
+			       "%s: a flush failed, nobody knows what of it is "
+			       "on the disk",
+			       d->path);
+	if (d->info.format == DISK_QCOW2 && top_of(d)->why.code)
+		return err_set(e, -EIO, "%s", top_of(d)->why.text);
+	if (d->job == DISK_STREAMS)
+		return err_set(e, -EBUSY,
+			       "%s: the layers below it are being copied into "
+			       "it",
+			       d->path);
+	return 0;
+}
+
+/* What the guest was told about direct I/O stays true. */
+static int find_units(const struct disk *d, const struct overlay *o,
+		      struct disk *probe, struct err *e)
+{
+	int r;
+
+	*probe = (struct disk){ .info = { .cache = d->info.cache },
+				.path = o->path,
+				.fd = o->fd };
+	r = disk_find_units(probe, e);
+	if (r || probe->info.logical_bytes <= d->info.logical_bytes)
+		return r;
+	return err_set(e, -EINVAL,
+		       "%s: direct I/O needs units of %u bytes there, the disk "
+		       "has %u",
+		       o->path, probe->info.logical_bytes,
+		       d->info.logical_bytes);
+}
+
+static int flush(struct disk *d)
+{
+	int r;
+
+	if (d->info.format == DISK_QCOW2) {
+		r = qcow2_flush(top_of(d));
+		if (!r && qcow2_is_dirty(top_of(d)))
+			r = qcow2_flush(top_of(d)); /* what became free */
+		qcow2_is_poisoned(d);
+		return r;
+	}
+	r = file_sync(d->files, d->fd);
+	d->is_poisoned |= r != 0;
+	return r;
+}
+
+/* mode: what it was before; a device has none that matters. */
+static int freeze(struct disk *d, mode_t *mode, struct err *e)
+{
+	struct stat st;
+	int r = flush(d);
+
+	*mode = 0;
+	if (r)
+		return err_sys(e, r, "%s: flush", d->path);
+	if (d->is_block_device)
+		return 0;
+	if (fstat(d->fd, &st) < 0 || fchmod(d->fd, FROZEN_MODE) < 0)
+		return err_sys(e, -errno, "%s: making it read-only", d->path);
+	*mode = st.st_mode & 07777;
+	return 0;
+}
+
+static void thaw(const struct disk *d, mode_t mode)
+{
+	if (mode && fchmod(d->fd, mode) < 0)
+		return; /* it can be written through what is open */
+}
+
+/* The file of the present top, for reads through the page cache. */
+static int hand_down(struct disk *d, int cached, struct err *e)
+{
+	int r;
+
+	image_lock_to_read(d->fd);
+	if (cached == d->fd)
+		return 0;
+	r = image_lock(cached, false, d->path, e);
+	if (r)
+		image_lock_to_write(d->fd, d->path, NULL);
+	return r;
+}
+
+static void take_back(struct disk *d, int cached)
+{
+	if (cached != d->fd)
+		image_unlock(cached);
+	image_lock_to_write(d->fd, d->path, NULL);
+}
+
+static int push_qcow2(struct disk *d, const struct overlay *o, struct err *e)
+{
+	struct qcow2_disk *k = qcow2_disk(d);
+	int r = hand_down(d, k->cached_fd, e);
+
+	if (r)
+		return r;
+	r = chain_push(&k->chain, o->cached, o->path, e);
+	if (r)
+		take_back(d, k->cached_fd);
+	return r;
+}
+
+static int push_raw(struct disk *d, const struct overlay *o, struct err *e)
+{
+	struct qcow2_disk *k;
+	int r = qcow2_disk_make(&k, d, e);
+
+	if (r)
+		return r;
+	r = chain_begin_raw(&k->chain, k->cached_fd, d->path, d->files, e);
+	if (!r)
+		r = hand_down(d, k->cached_fd, e);
+	if (!r) {
+		r = chain_push(&k->chain, o->cached, o->path, e);
+		if (r)
+			take_back(d, k->cached_fd);
+	}
+	if (r)
+		qcow2_disk_unmake(d, k);
+	else
+		d->host = k;
+	return r;
+}
+
+/* From here on nothing fails. */
+static void take_place(struct overlay *o, struct disk *d,
+		       const struct disk *probe)
+{
+	struct qcow2_disk *k = qcow2_disk(d);
+
+	if (k->cached_fd != d->fd)
+		close(d->fd); /* the layer has a descriptor of its own */
+	k->cached_fd = o->cached;
+	d->fd = o->fd;
+	free(d->path);
+	d->path = o->path;
+	d->is_block_device = false;
+	d->memory_align = probe->memory_align;
+	d->offset_align = probe->offset_align;
+	d->ops = &qcow2_ops;
+	d->info.format = DISK_QCOW2;
+	qcow2_set_units(d);
+	disk_changed(d);
+	free(o);
+}
+
+static int push(struct overlay *o, struct disk *d, struct err *e)
+{
+	return d->info.format == DISK_QCOW2 ? push_qcow2(d, o, e)
+					    : push_raw(d, o, e);
+}
+
+int overlay_push(struct overlay *o, struct disk *d, struct err *e)
+{
+	struct disk probe;
+	mode_t mode;
+	int r = check(d, e);
+
+	if (!r)
+		r = find_units(d, o, &probe, e);
+	if (!r)
+		r = freeze(d, &mode, e);
+	if (r)
+		return r;
+	r = push(o, d, e);
+	if (r)
+		thaw(d, mode);
+	else
+		take_place(o, d, &probe);
+	return r;
+}
