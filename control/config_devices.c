@@ -46,6 +46,8 @@ static const struct config_field disk_fields[] = {
 	{ "allow_backing", FIELD_PATH, AT(allow_backing), 0, 0, NULL,
 	  "the image's own directory",
 	  "directory that backing files of a qcow2 image may be in" },
+	{ "snapshot", FIELD_TEXT, AT(snapshot), 0, 63, NULL, "none",
+	  "internal snapshot of a qcow2 image to show, with ro" },
 	{ "aio", FIELD_ENUM, AT(engine), 0, 0, disk_engines, "auto",
 	  "auto, io_uring or sync" },
 };

@@ -66,6 +66,7 @@ struct chain_options {
 	bool read_only, is_alone;
 	const char *const *allowed;
 	const struct file_ops *files;
+	const char *snapshot; /* what it shows, read-only; NULL: the disk */
 };
 
 int chain_open(struct chain *c, int fd, const char *path,

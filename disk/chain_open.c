@@ -18,6 +18,7 @@
 #include "disk/chain_places.h"
 #include "disk/lock.h"
 #include "disk/paths.h"
+#include "disk/qcow2_snapshots.h"
 
 /* --- where it may be ------------------------------------------------- */
 
@@ -264,8 +265,8 @@ static int add_layer(struct chain *c, struct err *e)
 	return 0;
 }
 
-static int open_top(struct chain *c, int fd, const char *path, bool read_only,
-		    struct err *e)
+static int open_top(struct chain *c, int fd, const char *path,
+		    const struct chain_options *o, struct err *e)
 {
 	struct layer *l = &c->layer[0];
 	int r;
@@ -277,9 +278,13 @@ static int open_top(struct chain *c, int fd, const char *path, bool read_only,
 		return err_sys(e, -ENOMEM, "%s", path);
 	r = layer_note_file(l, e);
 	if (!r)
-		r = layer_open(c, l, read_only ? QCOW2_READ : QCOW2_WRITE, e);
+		r = layer_open(c, l, o->read_only ? QCOW2_READ : QCOW2_WRITE,
+			       e);
 	else
 		l->format = DISK_FORMAT_UNKNOWN;
+	if (!r && o->snapshot)
+		r = qcow2_show_snapshot(&l->q, o->snapshot, e);
+	l->bytes = l->format == DISK_QCOW2 ? l->q.h.bytes : 0;
 	return r;
 }
 
@@ -315,7 +320,7 @@ int chain_open(struct chain *c, int fd, const char *path,
 	if (!c->layer)
 		return err_sys(e, -ENOMEM, "%s", path);
 	c->depth = 1;
-	r = open_top(c, fd, path, o->read_only, e);
+	r = open_top(c, fd, path, o, e);
 	while (!r)
 		r = add_layer(c, e);
 	if (r > 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "disk/copy.h"
+#include "disk/disk_pack.h"
 
 #define PIECE_BYTES (1u << 20)
 
@@ -79,9 +80,11 @@ static int flush(struct conversion *k)
 	return r ? err_sys(k->e, r, "writing its tables") : 0;
 }
 
-static int fill(struct conversion *k, const struct new_file *f)
+static int copy_plain(struct conversion *k)
 {
 	struct copy_plan plan = {
+		.to = k->to,
+		.q = k->q,
 		.bytes = disk_get_info(k->from)->bytes,
 		.to_is_empty = true,
 		.ctx = k->from,
@@ -90,18 +93,23 @@ static int fill(struct conversion *k, const struct new_file *f)
 		.progress = k->c->progress,
 		.progress_ctx = k->c->ctx,
 	};
+
+	return copy_run(&plan, k->e);
+}
+
+static int fill(struct conversion *k, const struct new_file *f)
+{
 	int r = make_new(k, f);
 
 	if (!r)
 		r = open_new(k, f);
-	if (!r) {
-		plan.to = k->to;
-		plan.q = k->q;
-		r = copy_run(&plan, k->e);
-		if (!r)
-			r = flush(k);
-	}
-	k->c->copied = plan.copied;
+	if (!r)
+		r = k->c->compresses
+			    ? disk_pack(k->from, k->to, k->q, k->c->progress,
+					k->c->ctx, k->e)
+			    : copy_plain(k);
+	if (!r)
+		r = flush(k);
 	if (r)
 		err_prefix(k->e, "%s", f->path);
 	disk_close(k->to);

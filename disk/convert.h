@@ -9,10 +9,10 @@
 struct convert {
 	enum disk_format format;      /* of the new image */
 	struct qcow2_options options; /* bytes is set from the source */
+	bool compresses;	      /* DISK_QCOW2: clusters, where it pays */
 	/* How far, 0..1000; other than 0 ends it with -ECANCELED. */
 	int (*progress)(void *ctx, unsigned int permille);
 	void *ctx;
-	uint64_t copied; /* result: bytes that were written */
 };
 
 /*

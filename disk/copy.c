@@ -215,21 +215,40 @@ static void ended(struct disk_request *r, int error)
 	w->error = error;
 }
 
+static int finish(struct disk *d, struct ioq *q, struct wait *w)
+{
+	int r;
+
+	w->r.done = ended;
+	disk_submit(d, &w->r);
+	while (!w->is_over) {
+		r = ioq_run(q, IOQ_FOREVER);
+		if (r < 0)
+			return r;
+	}
+	return w->error;
+}
+
 int copy_request(struct disk *d, struct ioq *q, enum disk_op op,
 		 uint64_t offset, uint64_t bytes)
 {
 	struct wait w = { .r = { .op = op,
 				 .offset = offset,
 				 .bytes = bytes,
-				 .may_unmap = true,
-				 .done = ended } };
-	int r;
+				 .may_unmap = true } };
 
-	disk_submit(d, &w.r);
-	while (!w.is_over) {
-		r = ioq_run(q, IOQ_FOREVER);
-		if (r < 0)
-			return r;
-	}
-	return w.error;
+	return finish(d, q, &w);
+}
+
+int copy_write(struct disk *d, struct ioq *q, uint64_t offset, void *memory,
+	       uint64_t bytes)
+{
+	const struct iovec iov = { memory, bytes };
+	struct wait w = { .r = { .op = DISK_WRITE,
+				 .offset = offset,
+				 .bytes = bytes,
+				 .iov = &iov,
+				 .iovs = 1 } };
+
+	return finish(d, q, &w);
 }

@@ -37,5 +37,7 @@ int copy_run(struct copy_plan *plan, struct err *e);
 /* One request, until it is over. */
 int copy_request(struct disk *d, struct ioq *q, enum disk_op op,
 		 uint64_t offset, uint64_t bytes);
+int copy_write(struct disk *d, struct ioq *q, uint64_t offset, void *memory,
+	       uint64_t bytes);
 
 #endif

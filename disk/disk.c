@@ -255,6 +255,16 @@ static int find_size(struct disk *d, struct err *e)
 	return 0;
 }
 
+static int check_snapshot(const struct disk *d, struct err *e)
+{
+	if (!d->snapshot || (d->info.format == DISK_QCOW2 && d->info.read_only))
+		return 0;
+	return err_set(e, -EINVAL,
+		       "%s: internal snapshots are shown of qcow2 images, "
+		       "read-only (format=qcow2,ro)",
+		       d->path);
+}
+
 /* The same file as fd, with a place and flags of its own. */
 static int open_again(struct disk *d, int fd, struct err *e)
 {
@@ -277,6 +287,8 @@ static int open_all(struct disk *d, const struct disk_config *config,
 		r = find_size(d, e);
 	if (!r)
 		r = decide_format(d, config->format, e);
+	if (!r)
+		r = check_snapshot(d, e);
 	return r ? r : d->ops->open(d, e);
 }
 
@@ -294,6 +306,7 @@ int disk_open(struct disk **out, const struct disk_config *config,
 	d->files = config->files ? config->files : &file_ops_real;
 	d->allow_backing = config->allow_backing;
 	d->is_alone = config->is_alone;
+	d->snapshot = config->snapshot;
 	d->is_lent = config->locked_fd > 0;
 	d->held_end = &d->held;
 	disk_changed(d); /* by whoever had it before */

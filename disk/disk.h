@@ -40,6 +40,9 @@ struct disk_config {
 	/* Without its backing files, as if there were none: for tools that
 	 * look at the image itself. */
 	bool is_alone;
+	/* The id or name of an internal snapshot, whose disk is shown; NULL:
+	 * the present one. qcow2, read-only. Borrowed for the call. */
+	const char *snapshot;
 	/* Above 0: the file is this open one, opened anew; the caller has its
 	 * locks, and path is only its name. Borrowed for the call. */
 	int locked_fd;

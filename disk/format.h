@@ -32,6 +32,7 @@ struct disk {
 	const struct disk_ops *ops;
 	const struct file_ops *files;	  /* borrowed; for metadata */
 	const char *const *allow_backing; /* borrowed, while it is opened */
+	const char *snapshot;		  /* borrowed, too */
 	bool is_alone;
 	struct disk_info info;
 	char *path; /* owned */

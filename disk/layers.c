@@ -15,6 +15,7 @@
 #include "disk/lock.h"
 #include "disk/paths.h"
 #include "disk/qcow2_disk.h"
+#include "disk/qcow2_snapshots.h"
 #include "disk/stream.h"
 
 #define PIECE_BYTES (1u << 20)
@@ -351,6 +352,19 @@ int layers_rebase(struct layer_job *job, const char *backing,
 		r = copy_differences(&k);
 	if (!r)
 		r = qcow2_set_backing(top_of(k.top), backing, format, e);
+	close_all(&k);
+	return r;
+}
+
+/* --- internal snapshots ---------------------------------------------- */
+
+int layers_apply(struct layer_job *job, const char *snapshot, struct err *e)
+{
+	struct job k = { .j = job, .e = e };
+	int r = open_top(&k, true);
+
+	if (!r)
+		r = qcow2_apply_snapshot(top_of(k.top), snapshot, e);
 	close_all(&k);
 	return r;
 }

@@ -38,4 +38,10 @@ int layers_stream(struct layer_job *job, const char *base, struct err *e);
 int layers_rebase(struct layer_job *job, const char *backing,
 		  const char *format, bool is_unsafe, struct err *e);
 
+/*
+ * The top is what it was at an internal snapshot, which stays. What was
+ * written since is lost. Errors: disk/qcow2_snapshots.h.
+ */
+int layers_apply(struct layer_job *job, const char *snapshot, struct err *e);
+
 #endif

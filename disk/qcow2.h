@@ -67,6 +67,7 @@ struct qcow2 {
 	uint64_t end;		/* bytes: no cluster begins behind it */
 	uint64_t fresh;		/* clusters from here on were never written */
 	uint64_t hint;		/* no cluster before it is free */
+	uint64_t packed_at;	/* where the last compressed data ended */
 	uint64_t age;		/* grows with each flush */
 	uint64_t io_age;	/* of the oldest I/O under way, or UINT64_MAX */
 	struct run_list freed, settling;
@@ -133,6 +134,13 @@ int qcow2_link(struct qcow2 *q, uint64_t guest, uint64_t count, uint64_t host,
 int qcow2_zero(struct qcow2 *q, uint64_t guest, uint64_t bytes, bool keep,
 	       bool has_backing, uint64_t *done);
 
+/*
+ * The cluster at guest is what these n bytes, fewer than a cluster, unpack to.
+ * They are written; blocks.
+ */
+int qcow2_put_packed(struct qcow2 *q, uint64_t guest, const uint8_t *bytes,
+		     size_t n);
+
 /* The steps of a flush. Each returns 1: has written, 0: nothing to do. */
 int qcow2_write_new_blocks(struct qcow2 *q);
 int qcow2_write_counts(struct qcow2 *q);
@@ -187,6 +195,13 @@ bool qcow2_may_be_table(const struct qcow2 *q, uint64_t host);
 bool qcow2_is_inside(const struct qcow2 *q, uint64_t host);
 bool qcow2_is_meta(const struct qcow2 *q, uint64_t host, uint64_t bytes);
 int qcow2_set_meta(struct qcow2 *q, uint64_t host, bool is_meta);
+/*
+ * The disk has bytes, and the L1 table l1, written to clusters of its own;
+ * the old one's are given up, and freed. l1 is q's then. -EFBIG: too many
+ * clusters in a row.
+ */
+int qcow2_replace_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries,
+		     uint64_t bytes);
 /* A table of big-endian numbers as an array, which is the caller's. */
 int qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t n,
 		       uint64_t **out, const char *what, struct err *e);
@@ -201,12 +216,15 @@ int qcow2_name_counts(struct qcow2 *q, uint64_t offset, uint32_t clusters);
 int qcow2_add_table(struct qcow2 *q, struct tables *t, uint64_t offset,
 		    struct table **out);
 int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out);
+uint64_t qcow2_count_max(const struct qcow2 *q);
 int qcow2_get_refcount(struct qcow2 *q, uint64_t cluster, uint64_t *out);
 bool qcow2_has_block(const struct qcow2 *q, uint64_t cluster);
 int qcow2_set_refcount(struct qcow2 *q, uint64_t cluster, uint64_t value);
 /* Gives up clusters that a pointer named until now, as data or a table. */
 int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count,
 		  bool is_table);
+/* The cluster at guest is the n bytes of compressed data at host. */
+int qcow2_link_packed(struct qcow2 *q, uint64_t guest, uint64_t host, size_t n);
 /* May entry i of an L2 table be given up, or changed? */
 int qcow2_check_entry(struct qcow2 *q, const struct table *t, uint64_t i);
 uint64_t qcow2_read_count(const uint8_t *block, uint64_t i, uint32_t order);

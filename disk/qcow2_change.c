@@ -181,6 +181,27 @@ int qcow2_link(struct qcow2 *q, uint64_t guest, uint64_t count, uint64_t host,
 	return 0;
 }
 
+int qcow2_link_packed(struct qcow2 *q, uint64_t guest, uint64_t host, size_t n)
+{
+	uint64_t mask = (UINT64_C(1) << q->l2_bits) - 1;
+	uint64_t c = guest >> q->cluster_bits, i = c & mask, old;
+	uint64_t sectors = ((host + n - 1) >> 9) - (host >> 9);
+	unsigned int shift = 62 - (q->cluster_bits - 8);
+	struct table *t;
+	int r;
+
+	if (host >> shift)
+		return -EFBIG; /* the entry has no bits for it */
+	r = need_l2(q, c >> q->l2_bits, &t);
+	if (!r)
+		r = qcow2_check_entry(q, t, i);
+	if (r)
+		return r;
+	old = get_standard(q, t, i);
+	put_entry(q, t, i, QCOW2_COMPRESSED | sectors << shift | host, 0);
+	return give_up_entry(q, old);
+}
+
 /* --- zeroes ---------------------------------------------------------- */
 
 struct zero_job {

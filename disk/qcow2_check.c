@@ -3,7 +3,7 @@
  * The check of a qcow2 image: counts references, then compares. The image's
  * thread. INV-1: nothing is changed but by repair(), after all was counted.
  */
-#include "disk/qcow2_check.h"
+#include "disk/qcow2_checking.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,20 +18,9 @@
 
 #define TOLD_MAX     64 /* findings that are told one by one */
 #define CLUSTERS_MAX (UINT64_C(1) << 31)
+#define MARKS	     (QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT)
 
-struct check {
-	struct qcow2 *q;
-	struct qcow2_check *c;
-	struct err *e;
-	uint32_t *refs; /* owned: references found to each cluster */
-	uint64_t clusters;
-	uint64_t told;
-	uint8_t *table; /* owned: a cluster */
-	uint64_t last;	/* host cluster of the last data cluster, or 0 */
-};
-
-__attribute__((format(printf, 3, 4))) static void
-found(struct check *k, enum qcow2_finding kind, const char *fmt, ...)
+void check_found(struct check *k, enum qcow2_finding kind, const char *fmt, ...)
 {
 	struct qcow2_check *c = k->c;
 	char text[200];
@@ -58,9 +47,9 @@ static void refer(struct check *k, uint64_t host, uint64_t bytes,
 		return;
 	if (bytes > (k->clusters << k->q->cluster_bits) ||
 	    host > (k->clusters << k->q->cluster_bits) - bytes) {
-		found(k, QCOW2_CORRUPTION,
-		      "%s at %#" PRIx64 " is behind the end of the file", what,
-		      host);
+		check_found(k, QCOW2_CORRUPTION,
+			    "%s at %#" PRIx64 " is behind the end of the file",
+			    what, host);
 		return;
 	}
 	last = (host + bytes - 1) >> k->q->cluster_bits;
@@ -74,9 +63,10 @@ static bool is_aligned(struct check *k, uint64_t host, const char *what,
 {
 	if (!(host & (k->q->cluster_bytes - 1)))
 		return true;
-	found(k, QCOW2_CORRUPTION,
-	      "%s %" PRIu64 " at %#" PRIx64 " is not aligned to a cluster",
-	      what, i, host);
+	check_found(k, QCOW2_CORRUPTION,
+		    "%s %" PRIu64 " at %#" PRIx64
+		    " is not aligned to a cluster",
+		    what, i, host);
 	return false;
 }
 
@@ -85,10 +75,10 @@ static void count_packed(struct check *k, uint64_t en)
 	struct packed_place p = qcow2_packed_place(k->q, en);
 
 	if (en & QCOW2_COPIED)
-		found(k, QCOW2_CORRUPTION,
-		      "compressed cluster at %#" PRIx64
-		      " is marked as in use once",
-		      p.host);
+		check_found(k, QCOW2_CORRUPTION,
+			    "compressed cluster at %#" PRIx64
+			    " is marked as in use once",
+			    p.host);
 	k->c->packed++;
 	k->c->allocated++;
 	k->last = 0;
@@ -102,15 +92,15 @@ static void count_data(struct check *k, uint64_t en, uint64_t bitmap,
 	uint64_t c = host >> k->q->cluster_bits;
 
 	if (en & qcow2_l2_reserved(k->q))
-		found(k, QCOW2_CORRUPTION,
-		      "L2 entry %#" PRIx64 " of offset %" PRIu64
-		      " has reserved bits",
-		      en, guest);
+		check_found(k, QCOW2_CORRUPTION,
+			    "L2 entry %#" PRIx64 " of offset %" PRIu64
+			    " has reserved bits",
+			    en, guest);
 	if (k->q->subclusters > 1 && (uint32_t)bitmap & bitmap >> 32)
-		found(k, QCOW2_CORRUPTION,
-		      "L2 entry of offset %" PRIu64
-		      " has subclusters that are both there and zero",
-		      guest);
+		check_found(k, QCOW2_CORRUPTION,
+			    "L2 entry of offset %" PRIu64
+			    " has subclusters that are both there and zero",
+			    guest);
 	if (!host)
 		return;
 	if (!is_aligned(k, host, "data of offset", guest))
@@ -161,8 +151,9 @@ static int count_l1(struct check *k, const uint64_t *l1, uint64_t n)
 	for (i = 0; i < n && !r; i++) {
 		host = l1[i] & QCOW2_OFFSET;
 		if (l1[i] & QCOW2_L1_RESERVED)
-			found(k, QCOW2_CORRUPTION,
-			      "L1 entry %" PRIu64 " is %#" PRIx64, i, l1[i]);
+			check_found(k, QCOW2_CORRUPTION,
+				    "L1 entry %" PRIu64 " is %#" PRIx64, i,
+				    l1[i]);
 		if (!host || !is_aligned(k, host, "L2 table", i))
 			continue;
 		refer(k, host, k->q->cluster_bytes, "L2 table");
@@ -253,9 +244,9 @@ static int count_bitmaps(struct check *k)
 	if (!(h->autoclear & QCOW2_AUTOCLEAR_BITMAPS) || !h->bitmaps_bytes)
 		return 0;
 	if (h->bitmaps_bytes > QCOW2_BITMAPS_BYTES) {
-		found(k, QCOW2_CORRUPTION,
-		      "the bitmap directory has %" PRIu64 " bytes",
-		      h->bitmaps_bytes);
+		check_found(k, QCOW2_CORRUPTION,
+			    "the bitmap directory has %" PRIu64 " bytes",
+			    h->bitmaps_bytes);
 		return 0;
 	}
 	refer(k, h->bitmaps_offset, h->bitmaps_bytes, "bitmap directory");
@@ -272,25 +263,6 @@ static int count_bitmaps(struct check *k)
 	return r;
 }
 
-static void count_blocks(struct check *k)
-{
-	struct qcow2 *q = k->q;
-	uint64_t i;
-
-	for (i = 0; i < q->rt_entries; i++) {
-		if (!q->rt[i])
-			continue;
-		if (q->rt[i] & QCOW2_RT_RESERVED) {
-			found(k, QCOW2_CORRUPTION,
-			      "refcount table entry %" PRIu64 " is %#" PRIx64,
-			      i, q->rt[i]);
-			continue;
-		}
-		if (is_aligned(k, q->rt[i], "refcount block", i))
-			refer(k, q->rt[i], q->cluster_bytes, "refcount block");
-	}
-}
-
 static int count_all(struct check *k)
 {
 	struct qcow2 *q = k->q;
@@ -300,71 +272,11 @@ static int count_all(struct check *k)
 	refer(k, q->h.rt_offset, (uint64_t)q->h.rt_clusters << q->cluster_bits,
 	      "refcount table");
 	refer(k, q->h.l1_offset, (uint64_t)q->h.l1_entries * 8, "L1 table");
-	count_blocks(k);
+	check_count_blocks(k);
 	r = count_l1(k, q->l1, q->h.l1_entries);
 	if (!r)
 		r = count_snapshots(k);
 	return r ? r : count_bitmaps(k);
-}
-
-/* --- comparing ------------------------------------------------------- */
-
-static bool may_fix(const struct check *k, enum qcow2_finding kind)
-{
-	return k->c->repair == QCOW2_REPAIR_ALL ||
-	       (k->c->repair == QCOW2_REPAIR_LEAKS && kind == QCOW2_LEAK);
-}
-
-static int fix_count(struct check *k, uint64_t cluster, uint64_t count)
-{
-	struct qcow2_check *c = k->c;
-	bool is_leak = count > k->refs[cluster];
-	int r;
-
-	/* A new block would go where it does not know what is there. */
-	if (!may_fix(k, is_leak ? QCOW2_LEAK : QCOW2_CORRUPTION) ||
-	    !qcow2_has_block(k->q, cluster))
-		return 0;
-	r = qcow2_set_refcount(k->q, cluster, k->refs[cluster]);
-	if (r)
-		return err_sys(k->e, r, "%s: refcount of cluster %" PRIu64,
-			       k->q->path, cluster);
-	*(is_leak ? &c->fixed_leaks : &c->fixed_corruptions) += 1;
-	return 0;
-}
-
-static int compare_one(struct check *k, uint64_t cluster)
-{
-	uint64_t count;
-	int r = qcow2_get_refcount(k->q, cluster, &count);
-
-	if (r == -EIO && k->q->why.code) {
-		found(k, QCOW2_CORRUPTION, "%s", k->q->why.text);
-		return err_set(k->e, -EIO, "%s: its refcounts can't be read",
-			       k->q->path);
-	}
-	if (r)
-		return err_sys(k->e, r, "%s: reading refcounts", k->q->path);
-	if (count == k->refs[cluster])
-		return 0;
-	found(k, count > k->refs[cluster] ? QCOW2_LEAK : QCOW2_CORRUPTION,
-	      "cluster %" PRIu64 " has refcount %" PRIu64 ", %" PRIu32
-	      " references",
-	      cluster, count, k->refs[cluster]);
-	return fix_count(k, cluster, count);
-}
-
-static int compare_all(struct check *k)
-{
-	uint64_t c;
-	int r = 0;
-
-	for (c = 0; c < k->clusters && !r; c++) {
-		r = compare_one(k, c);
-		if (k->refs[c])
-			k->c->end = (c + 1) << k->q->cluster_bits;
-	}
-	return r;
 }
 
 /* --- COPIED ---------------------------------------------------------- */
@@ -381,8 +293,9 @@ static void fix_l1_entry(struct check *k, uint64_t i)
 {
 	struct qcow2 *q = k->q;
 
-	found(k, QCOW2_CORRUPTION,
-	      "L1 entry %" PRIu64 " is wrong about being the only one", i);
+	check_found(k, QCOW2_CORRUPTION,
+		    "L1 entry %" PRIu64 " is wrong about being the only one",
+		    i);
 	if (k->c->repair != QCOW2_REPAIR_ALL)
 		return;
 	q->l1[i] ^= QCOW2_COPIED;
@@ -395,9 +308,9 @@ static void fix_l2_entry(struct check *k, struct table *t, uint64_t i)
 	struct qcow2 *q = k->q;
 	uint8_t *p = t->bytes + i * q->entry_bytes;
 
-	found(k, QCOW2_CORRUPTION,
-	      "L2 entry %#" PRIx64 " is wrong about being the only one",
-	      get_be64(p));
+	check_found(k, QCOW2_CORRUPTION,
+		    "L2 entry %#" PRIx64 " is wrong about being the only one",
+		    get_be64(p));
 	if (k->c->repair != QCOW2_REPAIR_ALL)
 		return;
 	put_be64(p, get_be64(p) ^ QCOW2_COPIED);
@@ -443,12 +356,11 @@ static int check_copied(struct check *k)
 
 static int clear_bits(struct check *k)
 {
-	const uint64_t bits = QCOW2_INCOMPAT_DIRTY | QCOW2_INCOMPAT_CORRUPT;
 	struct qcow2 *q = k->q;
 
-	if (!(q->h.incompatible & bits))
+	if (!(q->h.incompatible & MARKS))
 		return 0;
-	q->h.incompatible &= ~bits;
+	q->h.incompatible &= ~MARKS;
 	return qcow2_write_field(q, QCOW2_AT_INCOMPATIBLE, q->h.incompatible);
 }
 
@@ -485,14 +397,15 @@ int qcow2_check(struct qcow2 *q, struct qcow2_check *c, struct err *e)
 	struct check k = { .q = q, .c = c, .e = e };
 	int r;
 
+	c->is_marked = q->h.incompatible & MARKS;
 	c->clusters = (q->h.bytes + q->cluster_bytes - 1) >> q->cluster_bits;
 	if (q->why.code) /* tables that overlap, seen when it was opened */
-		found(&k, QCOW2_CORRUPTION, "%s", q->why.text);
+		check_found(&k, QCOW2_CORRUPTION, "%s", q->why.text);
 	r = allocate(&k);
 	if (!r)
 		r = count_all(&k);
 	if (!r)
-		r = compare_all(&k);
+		r = check_counts(&k);
 	if (!r)
 		r = check_copied(&k);
 	if (!r)

@@ -28,7 +28,8 @@ struct qcow2_check {
 	uint64_t fixed_corruptions, fixed_leaks; /* of those */
 	uint64_t clusters;			 /* of the disk */
 	uint64_t allocated, packed, fragmented;	 /* of those, with data */
-	uint64_t end; /* bytes of the file that are in use */
+	uint64_t end;	/* bytes of the file that are in use */
+	bool is_marked; /* it had the dirty or the corrupt bit */
 };
 
 /*

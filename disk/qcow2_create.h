@@ -20,6 +20,16 @@ struct qcow2_options {
 	const char *backing, *backing_format; /* both or neither; NULL: none */
 };
 
+/* How much of the space of a new image is its own from the start. */
+enum qcow2_prealloc {
+	QCOW2_PREALLOC_OFF,
+	QCOW2_PREALLOC_METADATA, /* tables; the file stays sparse */
+	QCOW2_PREALLOC_FALLOC,	 /* and the space of the file */
+	QCOW2_PREALLOC_FULL	 /* and zeroes are written to it */
+};
+
+extern const char *const qcow2_prealloc_names[]; /* by number, up to NULL */
+
 /* What qemu-img create makes without options: version 3, 64 KiB, 16 bits. */
 extern const struct qcow2_options qcow2_defaults;
 
@@ -30,5 +40,12 @@ extern const struct qcow2_options qcow2_defaults;
  */
 int qcow2_create(int fd, const struct qcow2_options *options,
 		 const struct file_ops *files, struct err *e);
+
+/* In an image that was just created, which has no backing file. */
+int qcow2_preallocate(int fd, const char *path, enum qcow2_prealloc how,
+		      const struct file_ops *files, struct err *e);
+/* A raw image: the file has bytes, with or without space behind them. */
+int file_preallocate(int fd, uint64_t bytes, enum qcow2_prealloc how,
+		     const struct file_ops *files);
 
 #endif

@@ -343,7 +343,8 @@ static int qcow2_disk_open(struct disk *d, struct err *e)
 	const struct chain_options o = { .read_only = d->info.read_only,
 					 .is_alone = d->is_alone,
 					 .allowed = d->allow_backing,
-					 .files = d->files };
+					 .files = d->files,
+					 .snapshot = d->snapshot };
 	struct qcow2_disk *k;
 	int r = qcow2_disk_make(&k, d, e);
 

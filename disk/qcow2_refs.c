@@ -54,7 +54,7 @@ void qcow2_count_ones(uint8_t *block, size_t bytes, uint64_t n, uint32_t order)
 		qcow2_write_count(block, i, order, 1);
 }
 
-static uint64_t count_max(const struct qcow2 *q)
+uint64_t qcow2_count_max(const struct qcow2 *q)
 {
 	return q->h.refcount_order == 6
 		       ? UINT64_MAX
@@ -305,7 +305,7 @@ int qcow2_set_refcount(struct qcow2 *q, uint64_t cluster, uint64_t value)
 	struct table *t = NULL;
 	int r;
 
-	if (value > count_max(q))
+	if (value > qcow2_count_max(q))
 		return qcow2_wrong(
 			q, "refcount of cluster %#" PRIx64 " is at its maximum",
 			cluster);

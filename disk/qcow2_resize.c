@@ -75,21 +75,17 @@ static int use_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries,
 	return r;
 }
 
-static int grow_l1(struct qcow2 *q, uint64_t bytes, uint64_t entries)
+int qcow2_replace_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries,
+		     uint64_t bytes)
 {
 	uint64_t clusters =
 		(entries * 8 + q->cluster_bytes - 1) >> q->cluster_bits;
-	uint64_t *l1 = calloc(entries, sizeof(*l1)), host = 0;
+	uint64_t host = 0;
 	int r;
 
-	if (!l1)
-		return -ENOMEM;
 	/* Each range of clusters has its refcount block at its start. */
-	if (clusters >= UINT64_C(1) << q->block_bits) {
-		free(l1);
+	if (clusters >= UINT64_C(1) << q->block_bits)
 		return -EFBIG;
-	}
-	memcpy(l1, q->l1, q->h.l1_entries * sizeof(*l1));
 	r = take_row(q, clusters, &host);
 	if (!r)
 		r = qcow2_write_numbers(q, l1, 0, entries, host);
@@ -97,11 +93,21 @@ static int grow_l1(struct qcow2 *q, uint64_t bytes, uint64_t entries)
 		r = qcow2_flush(q); /* its refcounts are there before it is */
 	if (!r)
 		r = switch_header(q, bytes, entries, host);
-	if (r) {
+	return r ? r : use_l1(q, l1, entries, host);
+}
+
+static int grow_l1(struct qcow2 *q, uint64_t bytes, uint64_t entries)
+{
+	uint64_t *l1 = calloc(entries, sizeof(*l1));
+	int r;
+
+	if (!l1)
+		return -ENOMEM;
+	memcpy(l1, q->l1, q->h.l1_entries * sizeof(*l1));
+	r = qcow2_replace_l1(q, l1, entries, bytes);
+	if (q->l1 != l1)
 		free(l1);
-		return r;
-	}
-	return use_l1(q, l1, entries, host);
+	return r;
 }
 
 int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e)

@@ -138,3 +138,64 @@ int qcow2_each_snapshot(struct qcow2 *q,
 	free(b);
 	return r;
 }
+
+/* --- one of them ----------------------------------------------------- */
+
+struct search {
+	const char *name;
+	struct qcow2_snapshot *out;
+	bool has_id, has_name;
+};
+
+static int compare_snapshot(void *ctx, const struct qcow2_snapshot *s)
+{
+	struct search *k = ctx;
+
+	if (!k->has_id && !strcmp(s->id, k->name)) {
+		k->has_id = true;
+		*k->out = *s;
+	} else if (!k->has_id && !k->has_name && !strcmp(s->name, k->name)) {
+		k->has_name = true;
+		*k->out = *s;
+	}
+	return 0;
+}
+
+int qcow2_find_snapshot(struct qcow2 *q, const char *name,
+			struct qcow2_snapshot *out, struct err *e)
+{
+	struct search k = { .name = name, .out = out };
+	int r = qcow2_each_snapshot(q, compare_snapshot, &k, NULL, e);
+
+	if (r || k.has_id || k.has_name)
+		return r;
+	return err_set(e, -ENOENT,
+		       "%s has no internal snapshot %.64s among its %" PRIu32
+		       " (amber disk info %s)",
+		       q->path, name, q->h.snapshots, q->path);
+}
+
+int qcow2_show_snapshot(struct qcow2 *q, const char *name, struct err *e)
+{
+	struct qcow2_snapshot s;
+	uint64_t *l1, i, host;
+	int r = qcow2_find_snapshot(q, name, &s, e);
+
+	if (!r)
+		r = qcow2_read_numbers(q, s.l1_offset, s.l1_entries, &l1,
+				       "snapshot's L1 table", e);
+	if (r)
+		return r;
+	free(q->l1);
+	q->l1 = l1;
+	q->h.l1_offset = s.l1_offset;
+	q->h.l1_entries = s.l1_entries;
+	if (s.disk_bytes)
+		q->h.bytes = s.disk_bytes;
+	for (i = 0; i < s.l1_entries && !r; i++) {
+		host = l1[i] & QCOW2_OFFSET;
+		if (host && !(host % q->cluster_bytes) && host < q->end)
+			r = qcow2_set_meta(q, host, true);
+	}
+	return r ? err_sys(e, r, "%s: its snapshot", q->path) : 0;
+}

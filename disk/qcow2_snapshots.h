@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The internal snapshots of an image that somebody brings (qcow2.rst
- * [Snapshots]): listed and counted, never made. The image's thread.
+ * [Snapshots]): listed, shown, gone back to, never made. The image's thread.
  */
 #ifndef AMBER_DISK_QCOW2_SNAPSHOTS_H
 #define AMBER_DISK_QCOW2_SNAPSHOTS_H
@@ -26,5 +26,22 @@ struct qcow2_snapshot {
 int qcow2_each_snapshot(struct qcow2 *q,
 			int (*each)(void *ctx, const struct qcow2_snapshot *s),
 			void *ctx, uint64_t *table_bytes, struct err *e);
+
+/* The one of that id or, if none has it, of that name. -ENOENT. */
+int qcow2_find_snapshot(struct qcow2 *q, const char *name,
+			struct qcow2_snapshot *out, struct err *e);
+/*
+ * From now on q, which was opened to be read and was not read yet, shows what
+ * the disk was then; its size, too. -ENOENT, -EINVAL, -EIO.
+ */
+int qcow2_show_snapshot(struct qcow2 *q, const char *name, struct err *e);
+
+/*
+ * The disk is what it was then, and the snapshot stays. What was written
+ * since, and is in no other snapshot, is lost. All is flushed, nothing in
+ * flight; killed at any moment the disk is the one or the other. Errors:
+ * -ENOENT; -EFBIG: a refcount has no room.  (disk/qcow2_apply.c)
+ */
+int qcow2_apply_snapshot(struct qcow2 *q, const char *name, struct err *e);
 
 #endif

@@ -155,6 +155,12 @@ void tables_drop(struct tables *t, struct table *table)
 	t->count--;
 }
 
+void tables_forget(struct tables *t)
+{
+	while (t->oldest)
+		tables_drop(t, t->oldest);
+}
+
 void tables_shrink(struct tables *t, uint64_t limit_bytes)
 {
 	struct table *table = t->oldest, *newer;

@@ -45,6 +45,8 @@ int tables_add(struct tables *t, uint64_t offset, struct table **out);
 /* It is on the disk no more, or was never filled. */
 void tables_drop(struct tables *t, struct table *table);
 
+/* All of them are gone, changed ones too. */
+void tables_forget(struct tables *t);
 /* A lower limit from now on; those of the oldest that are clean go. */
 void tables_shrink(struct tables *t, uint64_t limit_bytes);
 

@@ -64,6 +64,7 @@ struct vm_disk {
 	char id[DEVICE_ID_MAX + 1]; /* "disk0": by its place when not given */
 	char *path;
 	char *allow_backing; /* a directory; NULL: the image's */
+	char snapshot[64];   /* internal one that is shown; "": none */
 	uint32_t format;     /* enum disk_format */
 	uint32_t cache;	     /* enum disk_cache */
 	uint32_t on_error;   /* enum vblk_on_error */

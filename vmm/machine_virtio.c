@@ -133,6 +133,7 @@ static int add_disk(struct machine *m, const struct vm_disk *c, struct err *e)
 		.cache = c->cache,
 		.read_only = c->read_only,
 		.allow_backing = c->allow_backing ? allowed : NULL,
+		.snapshot = *c->snapshot ? c->snapshot : NULL,
 	};
 	struct vblk_config vc = {
 		.virtio = machine_next_slot(m, c->id),

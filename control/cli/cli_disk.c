@@ -33,6 +33,7 @@ static const struct operation {
 	{ "commit", 1, 1, "FILE", cli_disk_commit },
 	{ "stream", 1, 1, "FILE", cli_disk_stream },
 	{ "rebase", 1, 1, "FILE", cli_disk_rebase },
+	{ "apply", 2, 2, "FILE SNAPSHOT", cli_disk_apply },
 	{ "bench", 1, 1, "FILE", cli_disk_bench },
 };
 
@@ -59,9 +60,13 @@ static int open_disk(const struct cli *cli, const char *path, bool read_only,
 {
 	const char *const allowed[] = { cli_value(cli, CLI_ALLOW_BACKING),
 					NULL };
+	/* Where two are opened it is the first one's. */
+	const char *snapshot =
+		path == cli->args[1] ? cli_value(cli, CLI_SNAPSHOT) : NULL;
 	struct disk_config config = { .path = path,
 				      .read_only = read_only,
 				      .is_alone = is_alone,
+				      .snapshot = snapshot,
 				      .allow_backing =
 					      *allowed ? allowed : NULL };
 	struct err e = ERR_NONE;
@@ -88,94 +93,6 @@ bool cli_disk_size(const char *what, const char *text, uint64_t *bytes)
 		return true;
 	cli_error(NULL, "%s", e.text);
 	return false;
-}
-
-static uint32_t log2_of(uint64_t n)
-{
-	return n && !(n & (n - 1)) ? (uint32_t)__builtin_ctzll(n) : 99;
-}
-
-/* One KEY=VALUE of -o. */
-static int set_option(struct qcow2_options *o, const char *key,
-		      const char *value, struct err *e)
-{
-	uint64_t n = 0;
-	int r = 0;
-
-	if (!strcmp(key, "compat")) {
-		o->version = !strcmp(value, "0.10") ? 2 : 3;
-		if (o->version == 3 && strcmp(value, "1.1"))
-			return err_set(e, -EINVAL,
-				       "compat=%.16s is neither 0.10 nor 1.1",
-				       value);
-	} else if (!strcmp(key, "cluster_size")) {
-		r = config_parse_number(key, value, true, &n, e);
-		o->cluster_bits = log2_of(n);
-	} else if (!strcmp(key, "refcount_bits")) {
-		r = config_parse_number(key, value, false, &n, e);
-		o->refcount_order = log2_of(n);
-	} else if (!strcmp(key, "extended_l2")) {
-		r = config_parse_switch(key, value, &o->is_extended, e);
-	} else if (!strcmp(key, "lazy_refcounts")) {
-		r = config_parse_switch(key, value, &o->is_lazy, e);
-	} else if (!strcmp(key, "compression_type")) {
-		o->compression = !strcmp(value, "zstd");
-		if (!o->compression && strcmp(value, "zlib"))
-			r = err_set(e, -EINVAL,
-				    "compression_type=%.16s is neither zlib "
-				    "nor zstd",
-				    value);
-	} else {
-		r = err_set(e, -EINVAL,
-			    "-o %.32s: compat, cluster_size, refcount_bits, "
-			    "extended_l2, lazy_refcounts or compression_type",
-			    key);
-	}
-	return r;
-}
-
-static int set_options(struct qcow2_options *o, const char *list, struct err *e)
-{
-	char copy[256], *rest = copy, *word, *value;
-	int r = 0;
-
-	if (strlen(list) >= sizeof(copy))
-		return err_set(e, -EINVAL, "-o has more than %zu characters",
-			       sizeof(copy) - 1);
-	memcpy(copy, list, strlen(list) + 1);
-	while (!r && (word = strsep(&rest, ","))) {
-		value = strchr(word, '=');
-		if (!value)
-			return err_set(e, -EINVAL, "-o %.32s is no KEY=VALUE",
-				       word);
-		*value++ = '\0';
-		r = set_option(o, word, value, e);
-	}
-	return r;
-}
-
-int cli_disk_backing(const struct cli *cli, const char **file,
-		     const char **format)
-{
-	*file = cli_value(cli, CLI_BACKING);
-	*format = cli_value(cli, CLI_BACKING_FORMAT);
-	if (!*file == !*format)
-		return 0;
-	cli_error(NULL, "-b FILE and -F FORMAT belong together");
-	return EXIT_CODE_USAGE;
-}
-
-int cli_disk_options(const struct cli *cli, struct qcow2_options *out)
-{
-	struct err e = ERR_NONE;
-	size_t i;
-
-	*out = qcow2_defaults;
-	for (i = 0; i < cli->givens; i++)
-		if (cli->given[i].id == CLI_SET &&
-		    set_options(out, cli->given[i].value, &e))
-			return cli_fail_usage(&e);
-	return cli_disk_backing(cli, &out->backing, &out->backing_format);
 }
 
 /* --- progress -------------------------------------------------------- */
@@ -252,56 +169,79 @@ static int size_of_backing(const char *path, struct qcow2_options *o)
 	return 0;
 }
 
+static int fill_file(int fd, const char *path, enum disk_format format,
+		     const struct cli_disk_options *o, struct err *e)
+{
+	int r;
+
+	if (format == DISK_RAW) {
+		r = file_preallocate(fd, o->image.bytes, o->prealloc,
+				     &file_ops_real);
+		return r ? err_sys(e, r, "%s", path) : 0;
+	}
+	r = qcow2_create(fd, &o->image, &file_ops_real, e);
+	return r ? r
+		 : qcow2_preallocate(fd, path, o->prealloc, &file_ops_real, e);
+}
+
 static int create_file(const char *path, enum disk_format format,
-		       const struct qcow2_options *o, struct err *e)
+		       const struct cli_disk_options *o, struct err *e)
 {
 	struct new_file f;
 	int r = new_file_open(&f, path, e);
 
 	if (r)
 		return r;
-	if (format == DISK_QCOW2)
-		r = qcow2_create(f.fd, o, &file_ops_real, e);
-	else if (ftruncate(f.fd, (off_t)o->bytes) < 0)
-		r = err_sys(e, -errno, "%s", path);
+	r = fill_file(f.fd, path, format, o, e);
 	if (!r)
 		r = new_file_publish(&f, e);
 	new_file_close(&f);
 	return r;
 }
 
+/* -o preallocation=... is the only one that a raw image knows. */
+static int check_create(const struct cli *cli, enum disk_format format,
+			const struct qcow2_options *o)
+{
+	const char *wrong = NULL;
+
+	if (o->backing && format != DISK_QCOW2)
+		wrong = "-b: a raw image has no backing file";
+	else if (o->backing && disk_format_parse(o->backing_format) < 1)
+		wrong = "-F is raw or qcow2";
+	else if (cli->nargs < 3 && !o->backing)
+		wrong = "disk create: SIZE is missing";
+	if (!wrong)
+		return 0;
+	cli_error(NULL, "%s", wrong);
+	return EXIT_CODE_USAGE;
+}
+
 int cli_disk_create(const struct cli *cli)
 {
 	const char *path = cli->args[1];
 	enum disk_format format;
-	struct qcow2_options o;
+	struct cli_disk_options o;
 	struct err e = ERR_NONE;
 	uint64_t size = 0;
 	int r = cli_disk_format(cli, CLI_FORMAT, &format);
 
 	if (!r)
 		r = cli_disk_options(cli, &o);
-	if (r)
-		return r;
 	if (!format)
 		format = DISK_QCOW2;
-	if (o.backing &&
-	    (disk_format_parse(o.backing_format) < 1 || format != DISK_QCOW2)) {
-		cli_error(NULL, "-b: a qcow2 image over a raw or qcow2 one");
-		return EXIT_CODE_USAGE;
-	}
-	if (cli->nargs < 3 && !o.backing) {
-		cli_error(NULL, "disk create: SIZE is missing");
-		return EXIT_CODE_USAGE;
-	}
+	if (!r)
+		r = check_create(cli, format, &o.image);
+	if (r)
+		return r;
 	if (cli->nargs > 2 && !cli_disk_size("SIZE", cli->args[2], &size))
 		return EXIT_CODE_USAGE;
-	if (o.backing) /* it must be there, also when SIZE is given */
-		r = size_of_backing(path, &o);
+	if (o.image.backing) /* it must be there, also when SIZE is given */
+		r = size_of_backing(path, &o.image);
 	if (r)
 		return r;
 	if (cli->nargs > 2)
-		o.bytes = size;
+		o.image.bytes = size;
 	if (create_file(path, format, &o, &e))
 		return cli_fail(NULL, &e);
 	return EXIT_CODE_OK;

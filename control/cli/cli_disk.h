@@ -23,7 +23,12 @@ int cli_disk_format(const struct cli *cli, enum cli_opt id,
 int cli_disk_backing(const struct cli *cli, const char **file,
 		     const char **format);
 /* Options of a new image (-o, -b, -F). */
-int cli_disk_options(const struct cli *cli, struct qcow2_options *out);
+struct cli_disk_options {
+	struct qcow2_options image;
+	enum qcow2_prealloc prealloc;
+};
+
+int cli_disk_options(const struct cli *cli, struct cli_disk_options *out);
 /* "1G" as bytes; the error is printed. */
 bool cli_disk_size(const char *what, const char *text, uint64_t *bytes);
 
@@ -46,6 +51,7 @@ int cli_disk_resize(const struct cli *cli);
 int cli_disk_commit(const struct cli *cli);
 int cli_disk_stream(const struct cli *cli);
 int cli_disk_rebase(const struct cli *cli);
+int cli_disk_apply(const struct cli *cli);
 int cli_disk_bench(const struct cli *cli);
 
 #endif

@@ -108,12 +108,37 @@ static int check_once(const struct cli *cli, int fd, struct qcow2_check *c,
 	return r;
 }
 
+/*
+ * What one pass repairs can be what another one found wrong, too: the second
+ * one says what is left.
+ */
+static int repair(const struct cli *cli, int fd, struct qcow2_check *c,
+		  struct err *e)
+{
+	struct qcow2_check first = *c, again;
+	int r;
+
+	c->found = NULL;
+	c->corruptions = c->leaks = 0;
+	r = check_once(cli, fd, c, e);
+	if (r || c->corruptions == c->fixed_corruptions)
+		return r;
+	again = (struct qcow2_check){ .repair = first.repair };
+	r = check_once(cli, fd, &again, e);
+	if (r)
+		return r;
+	c->fixed_corruptions = c->corruptions;
+	c->corruptions += again.corruptions - again.fixed_corruptions;
+	return 0;
+}
+
 static int check(const struct cli *cli, int fd, struct qcow2_check *c,
 		 struct err *e)
 {
 	int r = check_once(cli, fd, c, e);
 
-	if (r || !cli_has(cli, CLI_REPAIR) || (!c->corruptions && !c->leaks))
+	if (r || !cli_has(cli, CLI_REPAIR) ||
+	    (!c->corruptions && !c->leaks && !c->is_marked))
 		return r;
 	if (c->corruptions && !says_yes(cli, c))
 		return 0;
@@ -121,7 +146,7 @@ static int check(const struct cli *cli, int fd, struct qcow2_check *c,
 						     ? QCOW2_REPAIR_ALL
 						     : QCOW2_REPAIR_LEAKS,
 				   .ctx = c->ctx };
-	return check_once(cli, fd, c, e);
+	return repair(cli, fd, c, e);
 }
 
 static int open_image(const struct cli *cli, struct err *e)
@@ -224,20 +249,29 @@ int cli_disk_compare(const struct cli *cli)
 int cli_disk_convert(const struct cli *cli)
 {
 	struct convert c = { .progress = cli_disk_progress };
+	struct cli_disk_options o;
 	struct err e = ERR_NONE;
 	struct disk *from;
 	int r = cli_disk_format(cli, CLI_OUT_FORMAT, &c.format);
 
 	if (!r)
-		r = cli_disk_options(cli, &c.options);
+		r = cli_disk_options(cli, &o);
 	if (r)
 		return r;
-	if (c.options.backing) {
-		cli_error(NULL, "convert makes an image of its own: no -b");
-		return EXIT_CODE_USAGE;
-	}
 	if (!c.format)
 		c.format = DISK_QCOW2;
+	c.options = o.image;
+	c.compresses = cli_has(cli, CLI_COMPRESS);
+	if (o.image.backing || o.prealloc ||
+	    (c.compresses && c.format != DISK_QCOW2)) {
+		cli_error(NULL, "convert: %s",
+			  o.image.backing ? "it makes an image of its own: no "
+					    "-b"
+			  : o.prealloc	  ? "it allocates what is data: no "
+					    "preallocation"
+					  : "-c is for qcow2 images");
+		return EXIT_CODE_USAGE;
+	}
 	r = cli_disk_open(cli, cli->args[1], false, &from);
 	if (r)
 		return r;

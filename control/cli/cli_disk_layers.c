@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `amber disk commit`, `stream`, `rebase`. Main thread. */
+/* `amber disk commit`, `stream`, `rebase`, `apply`. Main thread. */
 #include "control/cli/cli_disk.h"
 #include "control/cli/cli_out.h"
 #include "disk/layers.h"
 
-enum what { COMMIT, STREAM, REBASE };
+enum what { COMMIT, STREAM, REBASE, APPLY };
 
 static int run(const struct cli *cli, enum what what, struct layer_job *job,
 	       struct err *e)
@@ -14,6 +14,8 @@ static int run(const struct cli *cli, enum what what, struct layer_job *job,
 		return layers_commit(job, e);
 	case STREAM:
 		return layers_stream(job, cli_value(cli, CLI_BASE), e);
+	case APPLY:
+		return layers_apply(job, cli->args[2], e);
 	default:
 		return layers_rebase(job, cli_value(cli, CLI_BACKING),
 				     cli_value(cli, CLI_BACKING_FORMAT),
@@ -60,4 +62,9 @@ int cli_disk_rebase(const struct cli *cli)
 	int r = cli_disk_backing(cli, &file, &format);
 
 	return r ? r : layers(cli, REBASE);
+}
+
+int cli_disk_apply(const struct cli *cli)
+{
+	return layers(cli, APPLY);
 }

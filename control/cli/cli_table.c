@@ -376,7 +376,7 @@ static const struct cli_command rows[] = {
 	.name = "disk", .group = CLI_GROUP_OTHER,
 	.summary = "Make, inspect, check and copy images of disks",
 	.usage = "create|info|check|map|compare|convert|resize|commit|stream|"
-		 "rebase|bench FILE...",
+		 "rebase|apply|bench FILE...",
 	.about =
 	"create FILE [SIZE] makes an empty image (qcow2, or -f raw); with -b "
 	"and -F it shows a backing file until it is written. info says what "
@@ -387,7 +387,9 @@ static const struct cli_command rows[] = {
 	"of its own. resize FILE [+|-]SIZE. commit writes what an image has into the "
 	"one behind it and empties it; stream copies what those behind it have "
 	"into it, so that it stands alone, or on the one that --base names; rebase gives it another one behind "
-	"(-b, -F; none without) and shows what it showed. bench measures the "
+	"(-b, -F; none without) and shows what it showed. apply goes back to an "
+	"internal snapshot that QEMU made (info lists them), which --snapshot "
+	"shows without going back. bench measures the "
 	"disk layer.\n\n"
 	"A new image appears under its name when it is whole and on the disk; "
 	"one that exists is never replaced. An image that a VM or QEMU uses "
@@ -396,7 +398,8 @@ static const struct cli_command rows[] = {
 	.word = CLI_WORD_FILE, .min_args = 1, .max_args = 3,
 	.options = { CLI_FORMAT, CLI_OUT_FORMAT, CLI_SET, CLI_BACKING,
 		     CLI_BACKING_FORMAT, CLI_ALLOW_BACKING, CLI_CHAIN,
-		     CLI_REPAIR, CLI_YES, CLI_SHRINK, CLI_UNSAFE, CLI_BASE, CLI_DEPTH, CLI_BLOCK,
+		     CLI_REPAIR, CLI_YES, CLI_SHRINK, CLI_UNSAFE, CLI_BASE,
+		     CLI_COMPRESS, CLI_SNAPSHOT, CLI_DEPTH, CLI_BLOCK,
 		     CLI_SECONDS, CLI_STEP, CLI_COUNT, CLI_WRITE, CLI_RANDOM, CLI_DIRECT, CLI_JSON,
 		     CLI_HELP },
 	.examples = { "amber disk create web.qcow2 20G",

@@ -140,7 +140,7 @@ def writes(images, rounds):
         size = "65536" if "64 KiB write" in name else "4096"
         mine, raw, his = [], [], {}
         for _ in range(rounds):
-            how = ["-w", "-d", "32", "-s", size, "--step", str(step), "-c", str(count)]
+            how = ["-w", "-d", "32", "-s", size, "--step", str(step), "--count", str(count)]
             mine.append(ours(images.new(*options), *how))
             raw.append(ours(images.new_raw(), "-f", "raw", *how))
             for aio in CACHED:

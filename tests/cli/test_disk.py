@@ -3,41 +3,12 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import time
 
+from disk_images import KINDS, disk, flat, names, sh, shows_the_same, stack, unstack
 from harness import check, equal, run
-
-
-def sh(home, *command, status=0):
-    done = subprocess.run(command, cwd=home.dir, text=True, capture_output=True, timeout=120)
-    equal(done.returncode, status, f"{command}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def disk(home, *args, status=0, **more):
-    return home.amber("disk", *args, status=status, cwd=home.dir, **more)
-
-
-def names(home):
-    return sorted(n for n in os.listdir(home.dir) if os.path.isfile(f"{home.dir}/{n}"))
-
-
-def flat(home, mib=8, seed=1):
-    """A raw file with data, zeroes and holes."""
-    r = random.Random(seed)
-    with open(f"{home.dir}/flat.raw", "wb") as f:
-        for i in range(mib * 16):
-            kind = r.randrange(3)
-            if kind == 0:
-                f.write(r.randbytes(65536))
-            elif kind == 1:
-                f.write(bytes(65536))
-            else:
-                f.seek(65536, os.SEEK_CUR)
-        f.truncate(mib << 20)
 
 
 def an_image_is_made_as_it_was_asked_for(home):
@@ -219,40 +190,11 @@ def snapshots_that_people_bring_are_listed_and_kept(home):
     check("before" in disk(home, "info", "a.qcow2").out, "it is not listed")
     equal(disk(home, "info", "--json", "a.qcow2").json()["snapshots"][0]["name"], "before")
     disk(home, "check", "a.qcow2")
-    disk(home, "bench", "-w", "-c", "500", "--random", "a.qcow2")
+    disk(home, "bench", "-w", "--count", "500", "--random", "a.qcow2")
     sh(home, "qemu-img", "check", "-q", "a.qcow2")
     disk(home, "check", "a.qcow2")
     sh(home, "qemu-img", "snapshot", "-a", "before", "a.qcow2")
     disk(home, "compare", "a.qcow2", "flat.raw")
-
-
-def stack(home, options=()):
-    """base <- mid <- top, and flat.raw with what top shows."""
-    flat(home, 4)
-    sh(home, "qemu-img", "convert", "-O", "qcow2", "flat.raw", "base.qcow2")
-    for name, below, size in (("mid", "base", "5M"), ("top", "mid", "6M")):
-        disk(home, "create", *options, "-b", f"{below}.qcow2", "-F", "qcow2", f"{name}.qcow2",
-             size)
-        sh(home, "qemu-io", "-c", "write -P 3 100k 300k", "-c", "write -z 1M 256k",
-           "-c", f"write -P {len(name) + len(below)} 3000k 500k", "-c", "write -P 5 4700k 33k",
-           f"{name}.qcow2")
-    os.unlink(f"{home.dir}/flat.raw")
-    sh(home, "qemu-img", "convert", "-O", "raw", "top.qcow2", "flat.raw")
-
-
-def shows_the_same(home, name="top.qcow2"):
-    sh(home, "qemu-img", "check", "-q", name)
-    disk(home, "check", name)
-    disk(home, "compare", name, "flat.raw")
-    sh(home, "qemu-img", "compare", "-q", "-f", "qcow2", "-F", "raw", name, "flat.raw")
-
-
-KINDS = ([], ["-o", "cluster_size=1k"], ["-o", "extended_l2=on"])
-
-
-def unstack(home):
-    for name in names(home):
-        os.unlink(f"{home.dir}/{name}")
 
 
 def a_commit_moves_the_top_s_data_into_the_one_behind(home):
@@ -320,7 +262,7 @@ def a_rebase_keeps_zeroes_zero(home):
 def a_large_commit_leaks_nothing(home):
     disk(home, "create", "base.qcow2", "64M")
     disk(home, "create", "-o", "cluster_size=512", "-b", "base.qcow2", "-F", "qcow2", "a.qcow2")
-    disk(home, "bench", "-w", "-r", "-s", "512", "-c", "90000", "a.qcow2")
+    disk(home, "bench", "-w", "-r", "-s", "512", "--count", "90000", "a.qcow2")
     disk(home, "commit", "a.qcow2")
     sh(home, "qemu-img", "check", "-q", "a.qcow2")
     sh(home, "qemu-img", "check", "-q", "base.qcow2")
@@ -380,9 +322,9 @@ def a_job_on_layers_that_is_killed_loses_nothing(home):
 
 def a_bench_says_how_fast_it_is(home):
     flat(home, 2)
-    done = disk(home, "bench", "-c", "1000", "-d", "4", "flat.raw")
+    done = disk(home, "bench", "--count", "1000", "-d", "4", "flat.raw")
     check("1000 requests of 4096 bytes" in done.out, done)
-    equal(disk(home, "bench", "--json", "-c", "100", "-s", "512", "flat.raw").json()["requests"],
+    equal(disk(home, "bench", "--json", "--count", "100", "-s", "512", "flat.raw").json()["requests"],
           100)
 
 

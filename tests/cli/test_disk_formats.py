@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `amber disk` makes and mends: compressed images, space in advance,
+internal snapshots, refcounts; judged by qemu-img."""
+
+import json
+import os
+import struct
+
+from disk_images import disk, flat, names, sh, shows_the_same, stack
+from harness import check, equal, run
+
+SHAPES = ([], ["-o", "compression_type=zstd"], ["-o", "cluster_size=4k"], ["-o", "cluster_size=2M"],
+          ["-o", "cluster_size=512,refcount_bits=1"], ["-o", "compat=0.10"],
+          ["-o", "extended_l2=on,cluster_size=16k"], ["-o", "refcount_bits=2,cluster_size=32k"])
+
+
+def text(home):
+    """A raw disk that can be compressed, with noise and holes."""
+    with open(f"{home.dir}/flat.raw", "wb") as f:
+        for i in range(40):
+            f.seek(i * 300000 // 512 * 512)
+            f.write(os.urandom(90000) if i % 5 == 0 else b"line %d of a text\n" % i * 6000)
+        f.truncate((12 << 20) + 1536)
+
+
+def compressed_image_is_smaller_and_shows_the_same(home):
+    text(home)
+    for i, options in enumerate(SHAPES):
+        disk(home, "convert", "-c", *options, "flat.raw", f"{i}.qcow2")
+        shows_the_same(home, f"{i}.qcow2")
+        taken = os.stat(f"{home.dir}/{i}.qcow2").st_blocks * 512
+        check(taken < (6 << 20), f"{options}: {taken} bytes")
+        packed = disk(home, "check", "--json", f"{i}.qcow2").json()["compressed-clusters"]
+        check(packed > 0, f"{options}: nothing is compressed")
+        sh(home, "qemu-io", "-c", "write -P 4 1M 600k", f"{i}.qcow2")
+        sh(home, "qemu-img", "check", "-q", f"{i}.qcow2")
+    done = disk(home, "convert", "-c", "-O", "raw", "flat.raw", "x.raw", status=2)
+    check("qcow2" in done.err, done)
+
+
+def space_is_there_before_it_is_written(home):
+    for options in ([], ["-o", "cluster_size=4k"], ["-o", "extended_l2=on"], ["-o", "compat=0.10"]):
+        taken = {}
+        for how in ("off", "metadata", "falloc", "full"):
+            disk(home, "create", *options, "-o", f"preallocation={how}", "a.qcow2", "12M")
+            sh(home, "qemu-img", "check", "-q", "a.qcow2")
+            taken[how] = os.stat(f"{home.dir}/a.qcow2").st_blocks * 512
+            mapped = json.loads(sh(home, "qemu-img", "map", "--output=json", "a.qcow2"))
+            equal(all(run["data"] for run in mapped), how != "off", f"{options} {how}")
+            sh(home, "qemu-img", "create", "-q", "-f", "raw", "zero.raw", "12M")
+            disk(home, "compare", "a.qcow2", "zero.raw")
+            sh(home, "qemu-io", "-c", "write -P 4 1M 600k", "a.qcow2")
+            sh(home, "qemu-img", "check", "-q", "a.qcow2")
+            os.unlink(f"{home.dir}/a.qcow2")
+        check(taken["metadata"] < 2 << 20, taken)
+        check(taken["falloc"] >= 12 << 20 and taken["full"] >= 12 << 20, taken)
+    for how, least in (("off", 0), ("falloc", 4 << 20), ("full", 4 << 20)):
+        disk(home, "create", "-f", "raw", "-o", f"preallocation={how}", f"{how}.raw", "4M")
+        st = os.stat(f"{home.dir}/{how}.raw")
+        equal(st.st_size, 4 << 20)
+        check(st.st_blocks * 512 >= least, st)
+    before = names(home)
+    done = disk(home, "create", "-b", "off.raw", "-F", "raw", "-o", "preallocation=metadata",
+                "b.qcow2", status=2)
+    check("hides the backing file" in done.err, done)
+    disk(home, "create", "-o", "preallocation=some", "b.qcow2", "1M", status=2)
+    equal(names(home), before)
+
+
+def new_layer_has_subclusters_unless_they_are_not_wanted(home):
+    flat(home, 1)
+    for options, extended in (([], True), (["-o", "extended_l2=off"], False),
+                              (["-o", "compat=0.10"], False), (["-o", "cluster_size=4k"], False)):
+        disk(home, "create", *options, "-b", "flat.raw", "-F", "raw", "a.qcow2")
+        info = json.loads(sh(home, "qemu-img", "info", "--output=json", "a.qcow2"))
+        equal(info["format-specific"]["data"].get("extended-l2", False), extended)
+        os.unlink(f"{home.dir}/a.qcow2")
+    disk(home, "create", "a.qcow2", "1M")
+    info = json.loads(sh(home, "qemu-img", "info", "--output=json", "a.qcow2"))
+    equal(info["format-specific"]["data"]["extended-l2"], False)
+
+
+def with_snapshots(home, options):
+    """s.qcow2 with snapshots one and two; one.raw, two.raw and now.raw."""
+    sh(home, "qemu-img", "create", "-q", "-f", "qcow2", *options, "s.qcow2", "12M")
+    sh(home, "qemu-io", "-c", "write -P 1 0 5M", "s.qcow2")
+    sh(home, "qemu-img", "snapshot", "-c", "one", "s.qcow2")
+    sh(home, "qemu-io", "-c", "write -P 2 1M 3M", "-c", "discard 4M 1M", "s.qcow2")
+    sh(home, "qemu-img", "snapshot", "-c", "two", "s.qcow2")
+    sh(home, "qemu-io", "-c", "write -P 3 0 10M", "s.qcow2")
+    for name in ("one", "two"):
+        sh(home, "qemu-img", "convert", "-l", f"snapshot.name={name}", "-O", "raw", "s.qcow2",
+           f"{name}.raw")
+    sh(home, "qemu-img", "convert", "-O", "raw", "s.qcow2", "now.raw")
+
+
+def is_like(home, name, snapshot=None):
+    how = ["--snapshot", snapshot] if snapshot else []
+    disk(home, "compare", *how, "s.qcow2", name)
+    sh(home, "qemu-img", "check", "-q", "s.qcow2")
+    if not snapshot:
+        sh(home, "qemu-img", "compare", "-q", "s.qcow2", name)
+
+
+def internal_snapshot_is_shown_and_gone_back_to(home):
+    for options in ([], ["-o", "cluster_size=512"], ["-o", "compat=0.10,cluster_size=4k"],
+                    ["-o", "extended_l2=on"]):
+        with_snapshots(home, options)
+        is_like(home, "one.raw", "one")
+        is_like(home, "two.raw", "2")  # by its id
+        is_like(home, "now.raw")
+        disk(home, "convert", "--snapshot", "one", "-O", "raw", "s.qcow2", "out.raw")
+        sh(home, "cmp", "out.raw", "one.raw")
+        disk(home, "apply", "s.qcow2", "two")
+        is_like(home, "two.raw")
+        sh(home, "qemu-io", "-c", "write -P 7 2M 2M", "s.qcow2")
+        is_like(home, "two.raw", "two")
+        disk(home, "apply", "s.qcow2", "1")
+        is_like(home, "one.raw")
+        is_like(home, "two.raw", "two")
+        for name in ("s.qcow2", "out.raw"):
+            os.unlink(f"{home.dir}/{name}")
+    with_snapshots(home, [])
+    sh(home, "qemu-img", "snapshot", "-d", "one", "s.qcow2")
+    for command in (["apply", "s.qcow2", "one"], ["compare", "--snapshot", "one", "s.qcow2", "x"]):
+        done = disk(home, *command, status=None)
+        check(done.status in (1, 2) and "no internal snapshot one" in done.err, done)
+    is_like(home, "now.raw")
+    done = disk(home, "info", "--snapshot", "x", "one.raw", status=None)
+    check(done.status in (1, 2), done)
+
+
+def snapshot_of_another_size_is_gone_back_to(home):
+    sh(home, "qemu-img", "create", "-q", "-f", "qcow2", "s.qcow2", "6M")
+    sh(home, "qemu-io", "-c", "write -P 1 0 5M", "s.qcow2")
+    sh(home, "qemu-img", "convert", "-O", "raw", "s.qcow2", "one.raw")
+    sh(home, "qemu-img", "snapshot", "-c", "one", "s.qcow2")
+    sh(home, "qemu-img", "resize", "-q", "s.qcow2", "700M")
+    sh(home, "qemu-io", "-c", "write -P 1 600M 5M", "s.qcow2")
+    disk(home, "apply", "s.qcow2", "one")
+    equal(disk(home, "info", "--json", "s.qcow2").json()["virtual-size"], 6 << 20)
+    is_like(home, "one.raw")
+
+
+def break_counts(home, what):
+    """Damages the refcount structures of a.qcow2, and nothing else."""
+    with open(f"{home.dir}/a.qcow2", "r+b") as f:
+        def number(at):
+            f.seek(at)
+            return struct.unpack(">Q", f.read(8))[0]
+        table, l1 = number(48), number(40)
+        block = number(table)
+        at, value = {"entry is 0": (table, 0), "entry is far away": (table, 1 << 40),
+                     "entry is not aligned": (table, block + 8), "entry is the L1's": (table, l1),
+                     "entry has a low bit": (table, block | 1),
+                     "counts are noise": (block, 0x1234567890abcdef)}[what]
+        f.seek(at)
+        f.write(struct.pack(">Q", value))
+
+
+def refcounts_are_made_anew_from_what_is_referred_to(home):
+    for options in ([], ["-o", "cluster_size=512"], ["-o", "cluster_size=4k,refcount_bits=1"],
+                    ["-o", "cluster_size=4k,refcount_bits=64"]):
+        for what in ("entry is 0", "entry is far away", "entry is not aligned",
+                     "entry is the L1's", "entry has a low bit", "counts are noise"):
+            flat(home, 3)
+            disk(home, "convert", *options, "flat.raw", "a.qcow2")
+            break_counts(home, what)
+            done = disk(home, "check", "a.qcow2", status=None)
+            check(done.status in (1, 3), f"{what}: not found")
+            disk(home, "check", "--repair", "--yes", "a.qcow2")
+            shows_the_same(home, "a.qcow2")
+            sh(home, "qemu-io", "-c", "write -P 4 1M 600k", "a.qcow2")
+            sh(home, "qemu-img", "check", "-q", "a.qcow2")
+            os.unlink(f"{home.dir}/a.qcow2")
+
+
+def marks_go_with_the_repair(home):
+    flat(home, 1)
+    for bit in (1, 2):
+        disk(home, "convert", "flat.raw", "a.qcow2")
+        with open(f"{home.dir}/a.qcow2", "r+b") as f:
+            f.seek(79)
+            f.write(bytes([bit]))
+        disk(home, "bench", "-w", "--count", "1", "a.qcow2", status=1)
+        disk(home, "check", "--repair", "a.qcow2")
+        disk(home, "bench", "-w", "--count", "1", "a.qcow2")
+        sh(home, "qemu-img", "check", "-q", "a.qcow2")
+        os.unlink(f"{home.dir}/a.qcow2")
+
+
+def stream_stops_where_it_is_told_to(home):
+    stack(home)
+    disk(home, "stream", "--base", "base.qcow2", "top.qcow2")
+    os.unlink(f"{home.dir}/mid.qcow2")
+    shows_the_same(home)
+    info = json.loads(sh(home, "qemu-img", "info", "--output=json", "top.qcow2"))
+    equal(info["backing-filename"], "base.qcow2")
+    disk(home, "stream", "--base", "base.qcow2", "top.qcow2")
+    done = disk(home, "stream", "--base", "flat.raw", "top.qcow2", status=1)
+    check("is not behind" in done.err, done)
+    shows_the_same(home)
+
+
+if __name__ == "__main__":
+    run([compressed_image_is_smaller_and_shows_the_same,
+         space_is_there_before_it_is_written,
+         new_layer_has_subclusters_unless_they_are_not_wanted,
+         internal_snapshot_is_shown_and_gone_back_to,
+         snapshot_of_another_size_is_gone_back_to,
+         refcounts_are_made_anew_from_what_is_referred_to,
+         marks_go_with_the_repair,
+         stream_stops_where_it_is_told_to], needs_kvm=False)
