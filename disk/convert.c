@@ -101,8 +101,9 @@ static int fill(struct conversion *k, const struct new_file *f)
 {
 	int r = make_new(k, f);
 
-	if (!r)
-		r = open_new(k, f);
+	if (r || !disk_get_info(k->from)->bytes)
+		return r;
+	r = open_new(k, f);
 	if (!r)
 		r = k->c->compresses
 			    ? disk_pack(k->from, k->to, k->q, k->c->progress,
@@ -126,7 +127,7 @@ int disk_convert(struct disk *from, const char *path, struct convert *c,
 
 	if (r)
 		return r;
-	r = fill(&k, &f);
+	r = disk_explain(from, fill(&k, &f), e);
 	if (!r)
 		r = new_file_publish(&f, e);
 	new_file_close(&f);
@@ -233,7 +234,10 @@ int disk_compare(struct disk *a, struct disk *b, uint64_t *at,
 	p.memory[0] = malloc(PIECE_BYTES);
 	p.memory[1] = malloc(PIECE_BYTES);
 	if (p.memory[0] && p.memory[1])
-		r = compare_all(&p, at, progress, ctx);
+		r = disk_explain(
+			b,
+			disk_explain(a, compare_all(&p, at, progress, ctx), e),
+			e);
 	else
 		r = err_sys(e, -ENOMEM, "memory for a comparison");
 	free(p.memory[0]);

@@ -106,6 +106,13 @@ int disk_peek(struct disk *d, void *out, uint64_t n, uint64_t guest)
 		 : file_read_at(d->files, d->fd, out, n, guest);
 }
 
+int disk_explain(const struct disk *d, int r, struct err *e)
+{
+	const char *damage = r == -EIO ? disk_damage(d) : NULL;
+
+	return damage ? err_set(e, r, "%s", damage) : r;
+}
+
 /* --- layers ---------------------------------------------------------- */
 
 unsigned int disk_layers(const struct disk *d)

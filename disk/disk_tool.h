@@ -24,6 +24,9 @@ int disk_look(struct disk *d, uint64_t guest, uint64_t bytes,
 /* Reads n bytes at guest; behind the end are zeroes. */
 int disk_peek(struct disk *d, void *out, uint64_t n, uint64_t guest);
 
+/* r, of something with d: where it is the image's own fault e says that. */
+int disk_explain(const struct disk *d, int r, struct err *e);
+
 /* Layers: 1, and more with backing files. */
 unsigned int disk_layers(const struct disk *d);
 const char *disk_layer_path(const struct disk *d, unsigned int layer);

@@ -91,7 +91,9 @@ static int copy(struct job *k, struct copy_plan *plan)
 	disk_attach(plan->to, k->q);
 	r = copy_run(plan, k->e);
 	if (r)
-		return err_prefix(k->e, "%s", disk_path(k->top));
+		return disk_explain(k->top,
+				    err_prefix(k->e, "%s", disk_path(k->top)),
+				    k->e);
 	r = copy_request(plan->to, k->q, DISK_FLUSH, 0, 0);
 	return r ? err_sys(k->e, r, "%s: flush", disk_path(plan->to)) : 0;
 }
@@ -209,7 +211,7 @@ static int drive(struct job *k, struct streaming *t)
 	}
 	if (t->error)
 		*k->e = t->s.err;
-	return t->error;
+	return disk_explain(k->top, t->error, k->e);
 }
 
 /* The layer that base is, as a file. */

@@ -70,10 +70,15 @@ static bool is_aligned(struct check *k, uint64_t host, const char *what,
 	return false;
 }
 
-static void count_packed(struct check *k, uint64_t en)
+static void count_packed(struct check *k, uint64_t en, uint64_t bitmap)
 {
 	struct packed_place p = qcow2_packed_place(k->q, en);
 
+	if (bitmap)
+		check_found(k, QCOW2_CORRUPTION,
+			    "compressed cluster at %#" PRIx64
+			    " has subclusters",
+			    p.host);
 	if (en & QCOW2_COPIED)
 		check_found(k, QCOW2_CORRUPTION,
 			    "compressed cluster at %#" PRIx64
@@ -101,6 +106,11 @@ static void count_data(struct check *k, uint64_t en, uint64_t bitmap,
 			    "L2 entry of offset %" PRIu64
 			    " has subclusters that are both there and zero",
 			    guest);
+	if (!host && (uint32_t)bitmap)
+		check_found(k, QCOW2_CORRUPTION,
+			    "L2 entry of offset %" PRIu64
+			    " has subclusters and no cluster",
+			    guest);
 	if (!host)
 		return;
 	if (!is_aligned(k, host, "data of offset", guest))
@@ -126,7 +136,7 @@ static int count_l2(struct check *k, uint64_t host, uint64_t guest)
 		if (q->subclusters > 1)
 			bitmap = get_be64(k->table + i * q->entry_bytes + 8);
 		if (en & QCOW2_COMPRESSED)
-			count_packed(k, en);
+			count_packed(k, en, bitmap);
 		else if (en || bitmap)
 			count_data(k, en, bitmap, guest);
 	}

@@ -201,6 +201,12 @@ static int check_tables(struct parse *p)
 		return err_set(p->e, -EINVAL,
 			       "%s: nb_snapshots %" PRIu32 " is more than %d",
 			       p->path, h->snapshots, QCOW2_SNAPSHOTS_MAX);
+	if (h->snapshots_offset & (cluster(h) - 1) ||
+	    h->snapshots_offset > INT64_MAX)
+		return err_set(p->e, -EINVAL,
+			       "%s: the snapshot table at %#" PRIx64
+			       " is not the start of a cluster",
+			       p->path, h->snapshots_offset);
 	if (h->l1_entries)
 		r = check_range(p, "L1 table", h->l1_offset,
 				(uint64_t)h->l1_entries * 8);
@@ -293,10 +299,10 @@ static int read_backing(struct parse *p, uint64_t *end)
 	*end = MIN(p->n, cluster(p->h));
 	if (!offset)
 		return 0;
-	if (!bytes || bytes > QCOW2_BACKING_MAX)
+	if (bytes > QCOW2_BACKING_MAX)
 		return err_set(p->e, -EINVAL,
 			       "%s: its backing file's name has %" PRIu32
-			       " bytes, not 1..%d",
+			       " bytes, more than %d",
 			       p->path, bytes, QCOW2_BACKING_MAX);
 	if (offset < p->h->header_bytes || offset > *end ||
 	    bytes > *end - offset)
@@ -308,6 +314,7 @@ static int read_backing(struct parse *p, uint64_t *end)
 		return err_set(p->e, -EINVAL,
 			       "%s: its backing file's name has a NUL in it",
 			       p->path);
+	/* Of no bytes: there is none. */
 	memcpy(p->h->backing, p->bytes + offset, bytes);
 	p->h->backing[bytes] = '\0';
 	*end = offset;
