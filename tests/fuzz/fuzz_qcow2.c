@@ -5,6 +5,7 @@
  * again. Byte 0: which image; then patches (offset 16 bits, length 8 bits,
  * bytes), a patch of length 0 ends them; then requests of 4 bytes.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "disk/disk.h"
 #include "disk/qcow2_check.h"
 #include "disk/qcow2_create.h"
+#include "disk/qcow2_snapshots.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,6 +48,16 @@ static const struct qcow2_options shapes[] = {
 };
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+/* And kept ones, with what amber does not make itself. */
+static const char *const kept[] = {
+	"tests/golden/qcow2/snapshots-4k.qcow2",
+	"tests/golden/qcow2/zlib-4k.qcow2",
+	"tests/golden/qcow2/zstd-4k.qcow2",
+	"tests/golden/qcow2/bitmap-4k.qcow2",
+};
+
+#define KEPT (sizeof(kept) / sizeof(kept[0]))
 
 struct trial {
 	struct disk_request r;
@@ -81,9 +93,12 @@ static void request(struct disk *d, struct ioq *q, enum disk_op op,
 		abort();
 }
 
-static void work(int fd, const uint8_t *script, size_t n, bool read_only)
+static void work(int fd, const uint8_t *script, size_t n, bool read_only,
+		 const char *snapshot)
 {
-	struct disk_config c = { .format = DISK_QCOW2, .read_only = read_only };
+	struct disk_config c = { .format = DISK_QCOW2,
+				 .read_only = read_only,
+				 .snapshot = snapshot };
 	struct disk *d;
 	struct ioq *q;
 	char path[32];
@@ -126,8 +141,41 @@ static int make(const struct qcow2_options *shape)
 
 	if (fd < 0 || qcow2_create(fd, shape, &file_ops_real, NULL))
 		abort();
-	work(fd, script, sizeof(script), false);
+	work(fd, script, sizeof(script), false, NULL);
 	return fd;
+}
+
+static int bring(const char *path)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC), from, n;
+	static uint8_t bytes[1 << 17];
+
+	from = open(path, O_RDONLY | O_CLOEXEC);
+	n = from < 0 ? -1 : (int)read(from, bytes, sizeof(bytes));
+	if (fd < 0 || n <= 0 || write(fd, bytes, (size_t)n) != n) {
+		fprintf(stderr, "%s can't be read\n", path);
+		abort();
+	}
+	close(from);
+	return fd;
+}
+
+static int choose(uint8_t which)
+{
+	which %= SHAPES + KEPT;
+	return which < SHAPES ? make(&shapes[which])
+			      : bring(kept[which - SHAPES]);
+}
+
+static void go_back(int fd)
+{
+	struct qcow2 q;
+
+	if (qcow2_open(&q, fd, "image", &file_ops_real, QCOW2_WRITE, 1 << 20,
+		       NULL))
+		return;
+	qcow2_apply_snapshot(&q, "one", NULL);
+	qcow2_fini(&q);
 }
 
 static size_t patch(int fd, const uint8_t *data, size_t size)
@@ -153,15 +201,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	fd = make(&shapes[data[0] % SHAPES]);
+	fd = choose(data[0]);
 	at = patch(fd, data, size);
-	work(fd, data + at, size - at, true);
+	work(fd, data + at, size - at, true, NULL);
+	work(fd, data + at, size - at, true, "one");
 	check(fd, QCOW2_LOOK);
-	work(fd, data + at, size - at, false);
+	work(fd, data + at, size - at, false, NULL);
+	if (data[0] & 128)
+		go_back(fd);
 	/* A wild pointer may have made it large, but only with holes. */
 	if (lseek(fd, 0, SEEK_END) <= (off_t)FILE_MAX) {
 		check(fd, QCOW2_REPAIR_ALL);
-		work(fd, data + at, size - at, false);
+		work(fd, data + at, size - at, false, NULL);
 	}
 	close(fd);
 	return 0;
