@@ -100,7 +100,8 @@ int chain_unpack(struct chain *c, const struct chain_extent *x,
 		 const uint8_t **out);
 
 /* --- inside ---------------------------------------------------------- */
-int layer_note_file(struct layer *l, struct err *e);
+/* may_be_device: the top may; what an image names may not. */
+int layer_note_file(struct layer *l, bool may_be_device, struct err *e);
 int layer_open(struct chain *c, struct layer *l, enum qcow2_mode mode,
 	       struct err *e);
 void layer_close(struct layer *l, bool is_top);

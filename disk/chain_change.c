@@ -33,7 +33,7 @@ int chain_begin_raw(struct chain *c, int fd, const char *path,
 	*l = (struct layer){ .format = DISK_RAW,
 			     .fd = fd,
 			     .path = strdup(path) };
-	r = l->path ? layer_note_file(l, e) : err_sys(e, -ENOMEM, "%s", path);
+	r = l->path ? layer_note_file(l, false, e) : err_sys(e, -ENOMEM, "%s", path);
 	if (r)
 		chain_fini(c);
 	return r;
@@ -43,7 +43,7 @@ int chain_begin_raw(struct chain *c, int fd, const char *path,
 
 static int open_overlay(struct chain *c, struct layer *l, struct err *e)
 {
-	int r = layer_note_file(l, e);
+	int r = layer_note_file(l, false, e);
 
 	if (!r) {
 		l->format = DISK_QCOW2;

@@ -123,7 +123,7 @@ static int open_allowed(struct chain *c, const char *image, const char *path,
 
 /* --- a layer --------------------------------------------------------- */
 
-int layer_note_file(struct layer *l, struct err *e)
+int layer_note_file(struct layer *l, bool may_be_device, struct err *e)
 {
 	struct stat st;
 	int flags = fcntl(l->fd, F_GETFL);
@@ -131,7 +131,7 @@ int layer_note_file(struct layer *l, struct err *e)
 	if (fstat(l->fd, &st) < 0 || flags < 0 ||
 	    fcntl(l->fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
 		return err_sys(e, -errno, "%s", l->path);
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st.st_mode) && !(may_be_device && S_ISBLK(st.st_mode)))
 		return err_set(e, -EACCES, "%s is no regular file", l->path);
 	l->device = st.st_dev;
 	l->inode = st.st_ino;
@@ -231,7 +231,7 @@ static int open_backing(struct chain *c, const struct layer *over,
 	l->fd = open_allowed(c, over->path, l->path, e);
 	if (l->fd < 0)
 		return l->fd;
-	r = layer_note_file(l, e);
+	r = layer_note_file(l, false, e);
 	if (!r)
 		r = check_loop(c, l, e);
 	return r ? r : image_lock(l->fd, false, l->path, e);
@@ -276,7 +276,7 @@ static int open_top(struct chain *c, int fd, const char *path,
 	l->path = strdup(path);
 	if (!l->path)
 		return err_sys(e, -ENOMEM, "%s", path);
-	r = layer_note_file(l, e);
+	r = layer_note_file(l, true, e);
 	if (!r)
 		r = layer_open(c, l, o->read_only ? QCOW2_READ : QCOW2_WRITE,
 			       e);

@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #define TRIES_MAX 1000 /* without progress */
 
@@ -64,6 +67,19 @@ int file_write_at(const struct file_ops *ops, int fd, const void *bytes,
 		iov.iov_len -= (size_t)moved;
 		offset += (uint64_t)moved;
 	}
+	return 0;
+}
+
+int file_size(int fd, uint64_t *bytes, bool *is_device)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*is_device = S_ISBLK(st.st_mode);
+	if (*is_device)
+		return ioctl(fd, BLKGETSIZE64, bytes) < 0 ? -errno : 0;
+	*bytes = (uint64_t)st.st_size;
 	return 0;
 }
 

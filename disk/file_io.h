@@ -6,6 +6,7 @@
 #ifndef AMBER_DISK_FILE_IO_H
 #define AMBER_DISK_FILE_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@ int file_read_at(const struct file_ops *ops, int fd, void *bytes, size_t n,
 /* All n bytes, or a negative errno. */
 int file_write_at(const struct file_ops *ops, int fd, const void *bytes,
 		  size_t n, uint64_t offset);
+/* Of a regular file or a block device, whose size does not change. */
+int file_size(int fd, uint64_t *bytes, bool *is_device);
 int file_sync(const struct file_ops *ops, int fd);
 /* Gives the range back to the file system; -EOPNOTSUPP where it can't. */
 int file_punch(const struct file_ops *ops, int fd, uint64_t offset,

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "disk/file_io.h"
@@ -259,18 +258,20 @@ static int parse_header(struct qcow2 *q, uint64_t file_bytes, struct err *e)
 
 static int read_header(struct qcow2 *q, struct err *e)
 {
-	struct stat st;
-	int r;
+	bool is_device = false;
+	uint64_t bytes = 0;
+	int r = file_size(q->fd, &bytes, &is_device);
 
-	if (fstat(q->fd, &st) < 0)
-		return err_sys(e, -errno, "%s", q->path);
-	r = parse_header(q, (uint64_t)st.st_size, e);
+	if (r)
+		return err_sys(e, r, "%s", q->path);
+	r = parse_header(q, bytes, e);
 	if (r)
 		return r;
 	set_geometry(q);
-	q->fresh = ((uint64_t)st.st_size + q->cluster_bytes - 1) >>
-		   q->cluster_bits;
+	q->fresh = (bytes + q->cluster_bytes - 1) >> q->cluster_bits;
 	q->end = q->fresh << q->cluster_bits;
+	q->limit = (is_device ? bytes : QCOW2_FILE_BYTES_MAX) >>
+		   q->cluster_bits;
 	return 0;
 }
 

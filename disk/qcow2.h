@@ -66,6 +66,7 @@ struct qcow2 {
 	uint64_t meta_clusters; /* that the bitmap knows */
 	uint64_t end;		/* bytes: no cluster begins behind it */
 	uint64_t fresh;		/* clusters from here on were never written */
+	uint64_t limit;		/* of clusters: the format's, or the device's */
 	uint64_t hint;		/* no cluster before it is free */
 	uint64_t packed_at;	/* where the last compressed data ended */
 	uint64_t age;		/* grows with each flush */

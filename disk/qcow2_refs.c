@@ -331,7 +331,7 @@ int qcow2_take(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got,
 	int r;
 
 	for (;;) {
-		if (at >= QCOW2_FILE_BYTES_MAX >> q->cluster_bits)
+		if (at >= q->limit)
 			return -ENOSPC;
 		r = need_block(q, at, &t);
 		if (r)
@@ -348,6 +348,7 @@ int qcow2_take(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *got,
 				   " has a refcount of 0",
 				   at);
 	*fresh = at >= q->fresh;
+	want = want < q->limit - at ? want : q->limit - at;
 	for (n = 0; n < want && n <= mask - (at & mask); n++) {
 		if (!is_free(q, t, (at + n) & mask) ||
 		    qcow2_is_meta(q, (at + n) << q->cluster_bits, 1) ||

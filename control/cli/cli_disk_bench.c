@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
@@ -120,8 +121,8 @@ static int run(const struct cli *cli, struct bench *b, uint64_t ms)
 	while (ioq_in_flight(b->q) && r >= 0)
 		r = ioq_run(b->q, IOQ_FOREVER);
 	if (r < 0 || b->error) {
-		cli_error(NULL, "%s: error %d", cli->args[1],
-			  b->error ? b->error : r);
+		cli_error(NULL, "%s: %s", cli->args[1],
+			  strerror(b->error ? -b->error : -r));
 		return EXIT_CODE_FAILED;
 	}
 	print(cli, b, clock_mono_ns() - began, cpu_ns() - cpu);

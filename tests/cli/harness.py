@@ -171,6 +171,14 @@ class Terminal:
         os.close(self.fd)
 
 
+class Skipped(Exception):
+    """The test can't be made here; says why."""
+
+
+def skip(why):
+    raise Skipped(why)
+
+
 def has_kvm():
     return os.access("/dev/kvm", os.R_OK | os.W_OK)
 
@@ -188,6 +196,8 @@ def run(tests, needs_kvm=True):
         try:
             test(home)
             print(f"ok   {test.__name__}", flush=True)
+        except Skipped as e:
+            print(f"skip {test.__name__}: {e}", flush=True)
         except Exception as e:  # whatever went wrong is a failed test
             failed = 1
             print(f"FAIL {test.__name__}: {e}", flush=True)

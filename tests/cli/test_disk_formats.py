@@ -5,9 +5,10 @@ internal snapshots, refcounts; judged by qemu-img."""
 import json
 import os
 import struct
+import subprocess
 
 from disk_images import disk, flat, names, sh, shows_the_same, stack
-from harness import check, equal, run
+from harness import check, equal, run, skip
 
 SHAPES = ([], ["-o", "compression_type=zstd"], ["-o", "cluster_size=4k"], ["-o", "cluster_size=2M"],
           ["-o", "cluster_size=512,refcount_bits=1"], ["-o", "compat=0.10"],
@@ -202,6 +203,33 @@ def stream_stops_where_it_is_told_to(home):
     shows_the_same(home)
 
 
+def block_device_holds_an_image_to_its_last_cluster(home):
+    sh(home, "truncate", "-s", "40M", "device.img")
+    made = subprocess.run(["losetup", "-f", "--show", "device.img"], cwd=home.dir,
+                          capture_output=True, text=True)
+    if made.returncode:
+        skip(f"no loop device: {made.stderr.strip()}")
+    device = made.stdout.strip()
+    try:
+        with open(f"{home.dir}/device.img", "r+b") as f:
+            f.write(os.urandom(40 << 20))  # what was there before is not zero
+        subprocess.run(["blockdev", "--flushbufs", device], check=True)
+        sh(home, "qemu-img", "create", "-q", "-f", "qcow2", device, "200M")
+        done = disk(home, "bench", "-f", "qcow2", "-w", "-s", "1M", "--count", "60", device,
+                    status=1)
+        check("No space left" in done.err, done)
+        disk(home, "check", device)
+        sh(home, "qemu-img", "check", "-q", "-f", "qcow2", device)
+        sh(home, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", device, "30M")
+        disk(home, "bench", "-f", "qcow2", "-w", "-r", "-s", "512", "--count", "900", device)
+        sh(home, "qemu-img", "check", "-q", "-f", "qcow2", device)
+        sh(home, "qemu-img", "create", "-q", "-f", "raw", "zero.raw", "30M")
+        disk(home, "convert", "-f", "qcow2", "-O", "raw", device, "out.raw")
+        sh(home, "qemu-img", "compare", "-q", "-f", "qcow2", "-F", "raw", device, "out.raw")
+    finally:
+        subprocess.run(["losetup", "-d", device], check=False)
+
+
 if __name__ == "__main__":
     run([compressed_image_is_smaller_and_shows_the_same,
          space_is_there_before_it_is_written,
@@ -210,4 +238,5 @@ if __name__ == "__main__":
          snapshot_of_another_size_is_gone_back_to,
          refcounts_are_made_anew_from_what_is_referred_to,
          marks_go_with_the_repair,
-         stream_stops_where_it_is_told_to], needs_kvm=False)
+         stream_stops_where_it_is_told_to,
+         block_device_holds_an_image_to_its_last_cluster], needs_kvm=False)
