@@ -15,8 +15,10 @@ WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wwrite-strings \
 	-Wundef -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
 	-Wimplicit-fallthrough -Wnull-dereference
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
-CFLAGS := -std=gnu11 -D_GNU_SOURCE -I. $(OPT) $(WARN) $(WERROR) $(SANITIZE) \
-	-pthread -MMD -MP
+# A test build that can die where a test wants it: base/kill_point.h.
+DEFINES ?=
+CFLAGS := -std=gnu11 -D_GNU_SOURCE -I. $(DEFINES) $(OPT) $(WARN) $(WERROR) \
+	$(SANITIZE) -pthread -MMD -MP
 
 # make V=1 shows the commands.
 V ?= 0
@@ -104,6 +106,11 @@ $(OUT)/unit/%: tests/unit/%.c $(LIB)
 .PHONY: unit
 unit: $(UNIT)
 
+# Layers that come and go, for tests/kill.
+$(OUT)/kill_layers: tests/kill/layers.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) -lz -lzstd -l:liburing.a -pthread
+
 -include $(shell find $(OUT)/obj $(OUT)/unit -name '*.d' 2>/dev/null)
 
 # --- sanitizers and fuzzers: the same tree, built elsewhere -----------------
@@ -115,8 +122,9 @@ LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -lzstd -l:liburing.a -pthread
 .PHONY: asan-build tsan-build fuzz-build
 asan-build: guests
 	$(MAKE) OUT=build/asan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(ASAN)' \
-		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' build/asan/amber-vmm \
-		build/asan/amber unit
+		DEFINES=-DAMBER_KILL_POINTS HARDEN= \
+		LIBS_VMM='$(LIBS_DYNAMIC)' build/asan/amber-vmm \
+		build/asan/amber build/asan/kill_layers unit
 
 tsan-build: guests
 	$(MAKE) OUT=build/tsan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(TSAN)' \
@@ -188,7 +196,8 @@ deps:
 
 # --- the suite ---------------------------------------------------------------
 SUITES := unit boot cli model rig unit@build/asan boot@build/asan \
-	cli@build/asan model@build/asan unit@build/tsan model@build/tsan fuzz
+	cli@build/asan model@build/asan kill@build/asan unit@build/tsan \
+	model@build/tsan fuzz
 
 .PHONY: check check-long lint
 check: $(OUT)/amber-vmm $(OUT)/amber guests unit lint asan-build tsan-build \

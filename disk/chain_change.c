@@ -33,7 +33,8 @@ int chain_begin_raw(struct chain *c, int fd, const char *path,
 	*l = (struct layer){ .format = DISK_RAW,
 			     .fd = fd,
 			     .path = strdup(path) };
-	r = l->path ? layer_note_file(l, false, e) : err_sys(e, -ENOMEM, "%s", path);
+	r = l->path ? layer_note_file(l, false, e)
+		    : err_sys(e, -ENOMEM, "%s", path);
 	if (r)
 		chain_fini(c);
 	return r;

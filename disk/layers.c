@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/kill_point.h"
 #include "disk/copy.h"
 #include "disk/lock.h"
 #include "disk/paths.h"
@@ -163,6 +164,7 @@ static int commit(struct job *k)
 		return r;
 	disk_close(k->other);
 	k->other = NULL;
+	KILL_POINT("commit-copied");
 	r = qcow2_clear(top_of(k->top));
 	return r ? err_sys(k->e, r, "%s: emptying it", disk_path(k->top)) : 0;
 }

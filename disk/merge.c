@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/kill_point.h"
 #include "disk/lock.h"
 #include "disk/qcow2_disk.h"
 #include "disk/stream.h"
@@ -43,7 +44,10 @@ static void quiet(struct disk_hold *h)
 	unsigned int i = find_layer(m);
 	struct layer *l = &chain_of(m)->layer[i];
 	struct err e = ERR_NONE;
-	int r = chain_reload(chain_of(m), i, &e);
+	int r;
+
+	KILL_POINT("merge-written");
+	r = chain_reload(chain_of(m), i, &e);
 
 	/* Not looked at anew it keeps growing, for all that is known. */
 	if (!r && !m->error)
@@ -160,6 +164,7 @@ int merge_start(struct merge *m, struct err *e)
 	m->disk->job = DISK_MERGES;
 	l->q.is_growing = true;
 	r = begin(m, l, e);
+	KILL_POINT("merge-begun");
 	if (!r)
 		return 0;
 	disk_close(m->into);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/kill_point.h"
 #include "disk/convert.h"
 #include "disk/paths.h"
 
@@ -84,8 +85,12 @@ static int sync_directory(const char *path)
 
 int new_file_publish(struct new_file *f, struct err *e)
 {
-	int r = fsync(f->fd) < 0 ? -errno : give_name(f);
+	int r = fsync(f->fd) < 0 ? -errno : 0;
 
+	KILL_POINT("file-synced");
+	if (!r)
+		r = give_name(f);
+	KILL_POINT("file-named");
 	if (r == -EEXIST)
 		return err_set(e, r, "%s exists already", f->path);
 	if (!r)

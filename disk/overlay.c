@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/kill_point.h"
 #include "disk/convert.h"
 #include "disk/file_io.h"
 #include "disk/lock.h"
@@ -285,11 +286,14 @@ int overlay_push(struct overlay *o, struct disk *d, struct err *e)
 
 	if (!r)
 		r = find_units(d, o, &probe, e);
+	KILL_POINT("overlay-made");
 	if (!r)
 		r = freeze(d, &mode, e);
 	if (r)
 		return r;
+	KILL_POINT("overlay-frozen");
 	r = push(o, d, e);
+	KILL_POINT("overlay-pushed");
 	if (r)
 		thaw(d, mode);
 	else

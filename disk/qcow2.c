@@ -270,8 +270,8 @@ static int read_header(struct qcow2 *q, struct err *e)
 	set_geometry(q);
 	q->fresh = (bytes + q->cluster_bytes - 1) >> q->cluster_bits;
 	q->end = q->fresh << q->cluster_bits;
-	q->limit = (is_device ? bytes : QCOW2_FILE_BYTES_MAX) >>
-		   q->cluster_bits;
+	q->limit =
+		(is_device ? bytes : QCOW2_FILE_BYTES_MAX) >> q->cluster_bits;
 	return 0;
 }
 

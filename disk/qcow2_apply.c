@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2_snapshots.h"
 
@@ -142,12 +143,14 @@ static int switch_to(struct apply *k, const struct qcow2_snapshot *s)
 
 	if (r)
 		return r;
+	KILL_POINT("apply-counted");
 	q->l1 = NULL; /* kept here; what takes its place is k's */
 	r = qcow2_replace_l1(q, k->l1, s->l1_entries, bytes);
 	if (r) {
 		q->l1 = old;
 		return r;
 	}
+	KILL_POINT("apply-switched");
 	k->l1 = NULL;
 	q->h.bytes = bytes;
 	r = give_up_all(k, old, entries);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2_snapshots.h"
 
@@ -382,6 +383,7 @@ static int finish_repair(struct check *k)
 	if (c->repair == QCOW2_LOOK)
 		return 0;
 	r = qcow2_flush(k->q);
+	KILL_POINT("check-repaired");
 	if (!r && c->corruptions == c->fixed_corruptions &&
 	    (c->repair == QCOW2_REPAIR_ALL || !c->corruptions))
 		r = clear_bits(k);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2_checking.h"
 
@@ -215,8 +216,10 @@ static int rebuild(struct check *k)
 					b.start << q->cluster_bits);
 	if (!r)
 		r = qcow2_sync(q);
+	KILL_POINT("check-rebuilt");
 	if (!r)
 		r = use_rebuilt(k, &b);
+	KILL_POINT("check-switched");
 	free(b.rt);
 	if (r)
 		return k->e && k->e->code

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2.h"
 
@@ -224,6 +225,7 @@ int qcow2_create(int fd, const struct qcow2_options *o,
 		r = write_blocks(fd, o, &l, cluster, files);
 	if (!r)
 		r = write_table(fd, o, &l, cluster, files);
+	KILL_POINT("create-tables-written");
 	if (r)
 		err_sys(e, r, "writing the image");
 	else

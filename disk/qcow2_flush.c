@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2.h"
 
@@ -97,6 +98,7 @@ int qcow2_write_new_blocks(struct qcow2 *q)
 {
 	int wrote = 0, r = write_tables(q, &q->blocks, true, &wrote);
 
+	KILL_POINT("qcow2-blocks-written");
 	return r ? r : wrote;
 }
 
@@ -109,6 +111,7 @@ int qcow2_write_counts(struct qcow2 *q)
 		r = write_tables(q, &q->blocks, false, &wrote);
 	if (!r)
 		r = write_tables(q, &q->l2s, true, &wrote);
+	KILL_POINT("qcow2-counts-written");
 	return r ? r : wrote;
 }
 
@@ -138,6 +141,7 @@ int qcow2_write_pointers(struct qcow2 *q)
 	if (!r)
 		r = write_changed(q, q->l1, &q->l1_dirty, q->h.l1_offset,
 				  &wrote);
+	KILL_POINT("qcow2-pointers-written");
 	if (!r)
 		r = begin_settling(q);
 	return r ? r : wrote;

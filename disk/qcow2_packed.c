@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2.h"
 
@@ -58,5 +59,6 @@ int qcow2_put_packed(struct qcow2 *q, uint64_t guest, const uint8_t *bytes,
 		return r;
 	q->packed_at = host + n;
 	r = file_write_at(q->files, q->fd, bytes, n, host);
+	KILL_POINT("packed-written");
 	return r ? r : qcow2_link_packed(q, guest, host, n);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2.h"
 
@@ -235,6 +236,7 @@ static int switch_table(struct qcow2 *q, const struct growth *g,
 
 	if (r)
 		return r;
+	KILL_POINT("qcow2-counts-switched");
 	free(q->rt);
 	q->rt = table;
 	q->rt_entries = g->entries;
@@ -266,6 +268,7 @@ static int grow_table(struct qcow2 *q)
 	if (table && cluster) {
 		memcpy(table, q->rt, q->rt_entries * sizeof(*table));
 		r = write_growth(q, &g, table, cluster);
+		KILL_POINT("qcow2-counts-grown");
 		if (!r)
 			r = switch_table(q, &g, table);
 	} else {
@@ -499,5 +502,6 @@ int qcow2_settle(struct qcow2 *q)
 		r = r ? r : rc;
 	}
 	free(list.run);
+	KILL_POINT("qcow2-settled");
 	return r;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2.h"
 
@@ -91,8 +92,10 @@ int qcow2_replace_l1(struct qcow2 *q, uint64_t *l1, uint64_t entries,
 		r = qcow2_write_numbers(q, l1, 0, entries, host);
 	if (!r)
 		r = qcow2_flush(q); /* its refcounts are there before it is */
+	KILL_POINT("qcow2-l1-written");
 	if (!r)
 		r = switch_header(q, bytes, entries, host);
+	KILL_POINT("qcow2-l1-switched");
 	return r ? r : use_l1(q, l1, entries, host);
 }
 
@@ -130,6 +133,7 @@ int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e)
 		r = grow_l1(q, bytes, entries);
 	else
 		r = switch_header(q, bytes, q->h.l1_entries, q->h.l1_offset);
+	KILL_POINT("qcow2-resized");
 	if (r == -EFBIG)
 		return err_set(e, r,
 			       "%s: its L1 table would need more clusters in a "

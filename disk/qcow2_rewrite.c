@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/kill_point.h"
 #include "disk/file_io.h"
 #include "disk/qcow2.h"
 
@@ -100,7 +101,9 @@ static int rewrite_header(struct rewrite *w)
 	r = build(w);
 	if (r)
 		return r;
+	KILL_POINT("qcow2-backing-built");
 	r = file_write_at(q->files, q->fd, w->new, w->at, 0);
+	KILL_POINT("qcow2-backing-named");
 	if (!r)
 		r = file_sync(q->files, q->fd);
 	return r ? err_sys(w->e, r, "%s: writing its header", q->path) : 0;
@@ -168,6 +171,7 @@ int qcow2_clear(struct qcow2 *q)
 	for (i = 0; i < q->h.l1_entries && !r; i++)
 		if (q->l1[i] & QCOW2_OFFSET)
 			r = clear_l2(q, i);
+	KILL_POINT("qcow2-emptied");
 	if (!r)
 		r = qcow2_flush(q);
 	return r ? r : qcow2_flush(q); /* what became free by it */

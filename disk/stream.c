@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/kill_point.h"
 #include "disk/paths.h"
 #include "disk/qcow2_disk.h"
 
@@ -66,7 +67,9 @@ static int finish(struct stream *s)
 		r = -EIO;
 	if (r)
 		return err_sys(&s->err, r, "%s: flush", s->disk->path);
+	KILL_POINT("stream-copied");
 	r = name_backing(s);
+	KILL_POINT("stream-named");
 	return r ? r
 		 : chain_cut(&qcow2_disk(s->disk)->chain, 1, s->last, &s->err);
 }

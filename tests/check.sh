@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # check.sh SUITE[@DIR]...: runs suites of tests against the build in DIR
 # (default: build) and closes with one count of all. Suites: unit boot cli
-# model rig fuzz. A test prints "ok NAME", "FAIL NAME" or "skip NAME: why";
+# model kill rig fuzz. A test prints "ok NAME", "FAIL NAME" or "skip NAME: why";
 # a unit test's program that exits with 77 was skipped and has said why.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -68,7 +68,7 @@ run_suite() {
 			[[ $test == *.d || ! -x $test ]] || run_unit "$test"
 		done
 		;;
-	boot | cli | model)
+	boot | cli | model | kill)
 		for test in tests/"$1"/test_*; do
 			case $test in
 			*.sh) run_script 600 bash "$test" ;;

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Killed at every named point (base/kill_point.h), at its first passing and
+at later ones: the images are whole, nothing that was acknowledged is missing,
+and doing it again finishes it. Every point in the source is passed by some
+scenario."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+OUT = os.path.join(ROOT, os.environ.get("OUT", "build/asan"))
+AMBER = os.path.join(OUT, "amber")
+LAYERS = os.path.join(OUT, "kill_layers")
+SMALL = ("-o", "cluster_size=512")
+
+
+class Failed(Exception):
+    pass
+
+
+def check(truth, text):
+    if not truth:
+        raise Failed(text)
+
+
+def points():
+    """All that are in the source."""
+    found = set()
+    for directory, _, names in os.walk(os.path.join(ROOT, "disk")):
+        for name in names:
+            if name.endswith(".c"):
+                with open(os.path.join(directory, name)) as f:
+                    found.update(re.findall(r'KILL_POINT\("([^"]+)"\)', f.read()))
+    return found
+
+
+def sh(where, *command, status=(0,)):
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=120)
+    check(done.returncode in status, f"{command}: {done.returncode} {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def amber(where, *args, kill=None, log=None, status=0):
+    env = dict(os.environ)
+    if kill:
+        env["AMBER_KILL_AT"] = kill
+    if log:
+        env["AMBER_KILL_LOG"] = log
+    done = subprocess.run([AMBER, "disk", *args], cwd=where, env=env, capture_output=True,
+                          text=True, timeout=120)
+    if status is not None:
+        check(done.returncode == status, f"amber disk {args}: {done.returncode} {done.stderr}")
+    return done.returncode
+
+
+def flat(where, name, seed):
+    with open(f"{where}/{name}", "wb") as f:
+        for i in range(24):
+            f.seek(i * 131072)
+            f.write(bytes([seed + i]) * (40000 + 512 * i))
+        f.truncate(4 << 20)
+
+
+def stack(where, options=SMALL):
+    """base <- mid <- top; flat.raw is what top shows."""
+    flat(where, "b.raw", 1)
+    sh(where, "qemu-img", "convert", "-O", "qcow2", *options, "b.raw", "base.qcow2")
+    for name, below in (("mid", "base"), ("top", "mid")):
+        sh(where, "qemu-img", "create", "-q", "-f", "qcow2", *options, "-b", f"{below}.qcow2",
+           "-F", "qcow2", f"{name}.qcow2")
+        sh(where, "qemu-io", "-c", f"write -P {len(below)} 100k 900k", "-c",
+           f"write -P 9 {len(below)}00k 2M", f"{name}.qcow2")
+    sh(where, "qemu-img", "convert", "-O", "raw", "top.qcow2", "flat.raw")
+
+
+def wait_for_locks(where):
+    """The kernel's workers let go a moment after the process is gone."""
+    due = time.monotonic() + 60
+    images = [n for n in os.listdir(where) if n.endswith(".qcow2")]
+    while any(subprocess.run(["qemu-img", "info", n], cwd=where, capture_output=True).returncode
+              for n in images):
+        check(time.monotonic() < due, "the killed process's lock stays")
+
+
+def whole(where, name, like=None):
+    sh(where, "qemu-img", "check", "-q", "-f", "qcow2", name, status=(0, 3))
+    if like:
+        sh(where, "qemu-img", "compare", "-q", "-f", "qcow2", "-F", "raw", name, like)
+
+
+# Each: what is there before, the command, and what is true after a kill of it
+# and after it was done again.
+
+class Convert:
+    command = ("convert", "-o", "cluster_size=512", "b.raw", "new.qcow2")
+
+    def before(self, where):
+        flat(where, "b.raw", 1)
+
+    def after(self, where):
+        names = set(os.listdir(where)) - {"b.raw", "new.qcow2", "log"}
+        check(not names, f"left behind: {names}")
+        if os.path.exists(f"{where}/new.qcow2"):
+            whole(where, "new.qcow2", "b.raw")
+            os.unlink(f"{where}/new.qcow2")
+
+    def again(self, where):
+        whole(where, "new.qcow2", "b.raw")
+
+
+class Compress(Convert):
+    command = ("convert", "-c", "b.raw", "new.qcow2")
+
+
+class Commit:
+    command = ("commit", "top.qcow2")
+
+    def before(self, where):
+        stack(where)
+
+    def after(self, where):
+        for name in ("base.qcow2", "mid.qcow2"):
+            whole(where, name)
+        whole(where, "top.qcow2", "flat.raw")
+
+    def again(self, where):
+        self.after(where)
+
+
+class Stream(Commit):
+    command = ("stream", "top.qcow2")
+
+    def again(self, where):
+        check("backing file" not in sh(where, "qemu-img", "info", "top.qcow2"), "it is not over")
+        self.after(where)
+
+
+class Rebase(Commit):
+    command = ("rebase", "-b", "base.qcow2", "-F", "qcow2", "top.qcow2")
+
+
+class Resize:
+    command = ("resize", "top.qcow2", "+90M")
+
+    def before(self, where):
+        flat(where, "b.raw", 3)
+        sh(where, "qemu-img", "convert", "-O", "qcow2", *SMALL, "b.raw", "top.qcow2")
+
+    def after(self, where):
+        whole(where, "top.qcow2", "b.raw")
+
+    def again(self, where):
+        self.after(where)
+
+
+class Write(Resize):
+    """Data is the crash tests' business: here the tables are."""
+    command = ("bench", "-w", "--block", "64K", "--count", "64", "top.qcow2")
+
+    def before(self, where):
+        sh(where, "qemu-img", "create", "-q", "-f", "raw", "b.raw", "9M")
+        sh(where, "qemu-img", "create", "-q", "-f", "qcow2", *SMALL, "top.qcow2", "9M")
+
+    def after(self, where):
+        whole(where, "top.qcow2")
+
+
+class Grow(Write):
+    command = ("bench", "-w", "--block", "64K", "--count", "700", "top.qcow2")
+
+    def before(self, where):
+        sh(where, "qemu-img", "create", "-q", "-f", "qcow2", "-o",
+           "cluster_size=512,refcount_bits=64", "top.qcow2", "45M")
+
+
+class Apply:
+    command = ("apply", "top.qcow2", "one")
+
+    def before(self, where):
+        flat(where, "b.raw", 3)
+        sh(where, "qemu-img", "convert", "-O", "qcow2", *SMALL, "b.raw", "top.qcow2")
+        sh(where, "qemu-img", "snapshot", "-c", "one", "top.qcow2")
+        sh(where, "qemu-io", "-c", "write -P 77 500k 2M", "top.qcow2")
+        sh(where, "qemu-img", "convert", "-O", "raw", "top.qcow2", "now.raw")
+
+    def after(self, where):
+        whole(where, "top.qcow2")
+        same = [subprocess.run(["qemu-img", "compare", "-q", "-F", "raw", "top.qcow2", name],
+                               cwd=where, capture_output=True).returncode == 0
+                for name in ("now.raw", "b.raw")]
+        check(any(same), "it is neither what it was nor what it is to be")
+        sh(where, "qemu-img", "convert", "-l", "snapshot.name=one", "-O", "raw", "top.qcow2",
+           "one.raw")
+        sh(where, "cmp", "one.raw", "b.raw")
+
+    def again(self, where):
+        whole(where, "top.qcow2", "b.raw")
+
+
+class Repair:
+    command = ("check", "--repair", "--yes", "top.qcow2")
+
+    def before(self, where):
+        flat(where, "b.raw", 3)
+        sh(where, "qemu-img", "convert", "-O", "qcow2", "b.raw", "top.qcow2")
+        with open(f"{where}/top.qcow2", "r+b") as f:
+            f.seek(48)
+            table = int.from_bytes(f.read(8), "big")
+            f.seek(table)
+            f.write(bytes(8))
+
+    def after(self, where):
+        sh(where, "qemu-img", "compare", "-q", "-F", "raw", "top.qcow2", "b.raw")
+
+    def again(self, where):
+        whole(where, "top.qcow2", "b.raw")
+
+
+SCENARIOS = (Convert, Compress, Commit, Stream, Rebase, Resize, Write, Grow, Apply, Repair)
+
+
+def passes(scenario):
+    """The points that it passes."""
+    with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
+        scenario.before(where)
+        amber(where, *scenario.command, log=f"{where}/log")
+        with open(f"{where}/log") as f:
+            found = f.read().split()
+        scenario.again(where)
+    return found
+
+
+def kill_one(scenario, point):
+    """False: it isn't passed so often."""
+    with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
+        scenario.before(where)
+        status = amber(where, *scenario.command, kill=point, status=None)
+        if status == 0:
+            return False
+        check(status == -signal.SIGKILL, f"status {status}")
+        wait_for_locks(where)
+        scenario.after(where)
+        # What is done already has nothing left to do, and may say so.
+        amber(where, *scenario.command, status=None)
+        scenario.again(where)
+    return True
+
+
+def kill_scenario(kind):
+    scenario, kills, seen = kind(), 0, passes(kind())
+    for point in seen:
+        for times in (1, 2, 5):
+            try:
+                if not kill_one(scenario, f"{point}:{times}"):
+                    break
+            except Failed as e:
+                raise Failed(f"killed at {point}:{times}: {e}") from e
+            kills += 1
+    check(kills >= len(seen), f"{kills} kills at {len(seen)} points")
+    return kills, seen
+
+
+# --- layers that come and go -------------------------------------------------
+
+def run_layers(where, **env):
+    return subprocess.run([LAYERS, where], env=dict(os.environ, **env), capture_output=True,
+                          text=True, timeout=120)
+
+
+def judge_layers(where, said):
+    """What it said is there, in the top it named and in one it may have put
+    there without the time to say so."""
+    model, top = bytearray(4 << 20), None
+    for line in said.splitlines():
+        word, *rest = line.split()
+        if word == "wrote":
+            at = int(rest[0]) * 512
+            model[at:at + 65536] = bytes([int(rest[1])]) * 65536
+        elif word == "top":
+            top = rest[0]
+    with open(f"{where}/model.raw", "wb") as f:
+        f.write(model)
+    images = [n for n in os.listdir(where) if n.endswith(".qcow2")]
+    for name in images:
+        whole(where, name)
+    tops = {top} | {n for n in images if f"{n}" > f"{top}" or top == "base.raw"}
+    for name in tops - {None}:
+        # The write under way when it was killed may be there in part.
+        shown = f"{where}/shown.raw"
+        sh(where, "qemu-img", "convert", "-O", "raw", "-f", name.split(".")[1], name, shown)
+        with open(shown, "rb") as f:
+            got = f.read()
+        last = max([int(v.split()[2]) for v in said.splitlines() if v.startswith("wrote")],
+                   default=0) + 1
+        wrong = [i for i in range(0, len(model), 512)
+                 if got[i:i + 512] not in (bytes(model[i:i + 512]), bytes([last]) * 512)]
+        check(not wrong, f"{name}: sectors {[w // 512 for w in wrong[:5]]} of {said}")
+
+
+def kill_layers():
+    with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
+        done = run_layers(where, AMBER_KILL_LOG=f"{where}/log")
+        check(done.returncode == 0 and "done" in done.stdout, done.stderr)
+        judge_layers(where, done.stdout)
+        with open(f"{where}/log") as f:
+            seen = f.read().split()
+    kills = 0
+    for point in seen:
+        for times in range(1, 30):
+            with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
+                done = run_layers(where, AMBER_KILL_AT=f"{point}:{times}")
+                if done.returncode == 0:
+                    break
+                check(done.returncode == -signal.SIGKILL, f"{point}: {done.stderr}")
+                try:
+                    judge_layers(where, done.stdout)
+                except Failed as e:
+                    raise Failed(f"killed at {point}:{times}: {e}") from e
+                kills += 1
+    return kills, seen
+
+
+def main():
+    failed, seen = 0, set()
+    tests = [(f"killed_{k.__name__.lower()}_loses_nothing", lambda k=k: kill_scenario(k))
+             for k in SCENARIOS]
+    tests.append(("killed_layers_lose_nothing", kill_layers))
+    for name, test in tests:
+        try:
+            kills, passed = test()
+            seen.update(passed)
+            print(f"ok   {name} ({kills} kills at {len(passed)} points)", flush=True)
+        except Failed as e:
+            failed = 1
+            print(f"FAIL {name}: {e}", flush=True)
+    missed = points() - seen
+    if missed:
+        failed = 1
+        print(f"FAIL every_point_is_passed: not {', '.join(sorted(missed))}")
+    else:
+        print(f"ok   every_point_is_passed ({len(seen)})")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    shutil.which("qemu-img") or sys.exit("qemu-img is missing")
+    main()
