@@ -4,6 +4,8 @@
  * many at a time, with reopens; qemu-img judges the image each time. Seeds
  * and lengths: TWIN_SEED, TWIN_STEPS.
  */
+#include <inttypes.h>
+
 #include "tests/unit/qcow2_rig.h"
 #include "tests/unit/seeded.h"
 
@@ -164,10 +166,46 @@ static void make(struct twin *w, const struct shape *s)
 	image_open(&w->rig);
 }
 
+/* One command of qemu-io, and the same on the model. */
+static void scribble(struct twin *w, char *text, size_t n)
+{
+	static const char *const how[] = { "write -P", "write -P", "write -z",
+					   "write -z -u" };
+	uint64_t kind = below(w, 4), at = below(w, w->sectors);
+	uint64_t count = 1 + below(w, 200);
+	int value = kind < 2 ? (int)(1 + below(w, 255)) : 0;
+
+	count = count < w->sectors - at ? count : w->sectors - at;
+	at *= SECTOR;
+	count *= SECTOR;
+	memset(w->model + at, value, count);
+	if (value)
+		snprintf(text, n, "%s %d %" PRIu64 " %" PRIu64, how[kind],
+			 value, at, count);
+	else
+		snprintf(text, n, "%s %" PRIu64 " %" PRIu64, how[kind], at,
+			 count);
+}
+
+/* The image goes to QEMU, which writes to it, and comes back. */
+static void hand_over(struct twin *w)
+{
+	char text[3][64];
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		scribble(w, text[i], sizeof(text[i]));
+	IMAGE_MUST(&w->rig,
+		   "qemu-io -f qcow2 -c '%s' -c '%s' -c '%s' top.qcow2",
+		   text[0], text[1], text[2]);
+}
+
 static void judge(struct twin *w)
 {
 	image_close(&w->rig);
 	image_is_clean(&w->rig);
+	if (below(w, 4))
+		hand_over(w);
 	write_file(w, "model.raw", w->model, w->sectors * SECTOR);
 	IMAGE_MUST(&w->rig,
 		   "qemu-img compare -f qcow2 -F raw top.qcow2 model.raw");
