@@ -171,6 +171,11 @@ $(OUT)/bench/inject: tests/bench/inject.c tests/unit/virtio_rig.h $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $(LIB) -lz -lzstd -l:liburing.a
 
+# Layers put on a disk, without a guest.
+$(OUT)/bench/overlay: tests/bench/overlay.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(LIB) -lz -lzstd -l:liburing.a -pthread
+
 $(OUT)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $<
@@ -180,7 +185,7 @@ BENCH ?=
 .PHONY: bench
 bench: $(OUT)/amber-vmm $(OUT)/amber guests $(OUT)/bench/bare \
 		$(OUT)/bench/launch $(OUT)/bench/talk $(OUT)/bench/inject \
-		$(OUT)/bench/frames
+		$(OUT)/bench/frames $(OUT)/bench/overlay
 	python3 -B tests/bench/bench.py $(BENCH)
 
 # --- what a fresh Debian 12 machine needs -----------------------------------

@@ -6,8 +6,10 @@
 #ifndef AMBER_BASE_BYTES_H
 #define AMBER_BASE_BYTES_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint64_t bytes_get(const uint8_t *p, size_t n)
 {
@@ -21,17 +23,26 @@ static inline uint64_t bytes_get(const uint8_t *p, size_t n)
 
 static inline uint16_t get_le16(const uint8_t *p)
 {
-	return (uint16_t)bytes_get(p, 2);
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le16toh(v);
 }
 
 static inline uint32_t get_le32(const uint8_t *p)
 {
-	return (uint32_t)bytes_get(p, 4);
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le32toh(v);
 }
 
 static inline uint64_t get_le64(const uint8_t *p)
 {
-	return bytes_get(p, 8);
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le64toh(v);
 }
 
 static inline void bytes_put(uint8_t *p, uint64_t v, size_t n)
@@ -44,17 +55,20 @@ static inline void bytes_put(uint8_t *p, uint64_t v, size_t n)
 
 static inline void put_le16(uint8_t *p, uint16_t v)
 {
-	bytes_put(p, v, 2);
+	v = htole16(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void put_le32(uint8_t *p, uint32_t v)
 {
-	bytes_put(p, v, 4);
+	v = htole32(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void put_le64(uint8_t *p, uint64_t v)
 {
-	bytes_put(p, v, 8);
+	v = htole64(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline uint64_t bytes_get_be(const uint8_t *p, size_t n)
@@ -69,17 +83,26 @@ static inline uint64_t bytes_get_be(const uint8_t *p, size_t n)
 
 static inline uint16_t get_be16(const uint8_t *p)
 {
-	return (uint16_t)bytes_get_be(p, 2);
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be16toh(v);
 }
 
 static inline uint32_t get_be32(const uint8_t *p)
 {
-	return (uint32_t)bytes_get_be(p, 4);
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be32toh(v);
 }
 
 static inline uint64_t get_be64(const uint8_t *p)
 {
-	return bytes_get_be(p, 8);
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return be64toh(v);
 }
 
 static inline void bytes_put_be(uint8_t *p, uint64_t v, size_t n)
@@ -92,17 +115,20 @@ static inline void bytes_put_be(uint8_t *p, uint64_t v, size_t n)
 
 static inline void put_be16(uint8_t *p, uint16_t v)
 {
-	bytes_put_be(p, v, 2);
+	v = htobe16(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void put_be32(uint8_t *p, uint32_t v)
 {
-	bytes_put_be(p, v, 4);
+	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 static inline void put_be64(uint8_t *p, uint64_t v)
 {
-	bytes_put_be(p, v, 8);
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
 }
 
 #endif

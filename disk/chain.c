@@ -97,17 +97,20 @@ int chain_map(struct chain *c, unsigned int from, uint64_t guest,
 	struct qcow2_extent x;
 	int r;
 
-	if (!c->places || from > 1)
+	if (from > 1)
 		return walk(c, from, guest, bytes, out);
-	if (from == 1)
-		return walk_behind(c, guest, bytes, out);
-	r = map_layer(&c->layer[0], guest, bytes, &x);
-	if (r)
-		return r;
-	if (x.kind == QCOW2_NONE)
-		return walk_behind(c, guest, x.bytes, out);
-	fill_extent(c, &x, 0, guest, out);
-	return 0;
+	if (!from) {
+		r = map_layer(&c->layer[0], guest, bytes, &x);
+		if (r)
+			return r;
+		if (x.kind != QCOW2_NONE || c->depth == 1) {
+			fill_extent(c, &x, x.kind == QCOW2_NONE, guest, out);
+			return 0;
+		}
+		bytes = x.bytes;
+	}
+	return c->places ? walk_behind(c, guest, bytes, out)
+			 : walk(c, 1, guest, bytes, out);
 }
 
 /* --- compressed clusters --------------------------------------------- */

@@ -112,6 +112,10 @@ void qcow2_fini(struct qcow2 *q);
 int qcow2_map(struct qcow2 *q, uint64_t guest, uint64_t bytes,
 	      struct qcow2_extent *out);
 
+/* If it is simple, without reading anything; false: ask qcow2_map(). */
+bool qcow2_map_quickly(const struct qcow2 *q, uint64_t guest, uint64_t bytes,
+		       uint64_t *host);
+
 /*
  * Takes up to want clusters in a row that are free. *is_fresh: they read as
  * zeroes. -ENOSPC: the format ends here.

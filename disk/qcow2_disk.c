@@ -175,6 +175,18 @@ static bool read_part(struct disk *d, struct disk_request *r, int *error)
 	return false;
 }
 
+/* What most requests are. */
+static bool read_at_once(struct disk *d, struct disk_request *r)
+{
+	uint64_t host;
+
+	if (!qcow2_map_quickly(top_of(d), r->offset, r->bytes, &host))
+		return false;
+	r->part.bytes = r->bytes;
+	qcow2_start(d, r, IO_READ, qcow2_data_fd(d, r, host), host, part_read);
+	return true;
+}
+
 /* --- the way of a request -------------------------------------------- */
 
 bool qcow2_is_poisoned(struct disk *d)
@@ -220,8 +232,8 @@ static void qcow2_verified(struct disk *d)
 /* Rare, and not while another flush relies on its order. */
 static int make_room(struct disk *d, const struct disk_request *r)
 {
-	if (!qcow2_is_full(top_of(d)) || is_frozen(qcow2_disk(d)) ||
-	    r->op == DISK_READ)
+	if (r->op == DISK_READ || !qcow2_is_full(top_of(d)) ||
+	    is_frozen(qcow2_disk(d)))
 		return 0;
 	return qcow2_flush(top_of(d));
 }
@@ -249,6 +261,8 @@ void qcow2_go_on(struct disk *d, struct disk_request *r)
 
 static void qcow2_submit(struct disk *d, struct disk_request *r)
 {
+	if (r->op == DISK_READ && read_at_once(d, r))
+		return;
 	r->part = (struct disk_part){ 0 };
 	if (r->op == DISK_FLUSH)
 		qcow2_disk_flush(d, r);

@@ -192,6 +192,27 @@ static bool goes_on(struct qcow2 *q, const struct entry *en, uint32_t s,
 	       (host == x->host && in_cluster);
 }
 
+/* What most lookups meet: the table used last, data inside one cluster. */
+bool qcow2_map_quickly(const struct qcow2 *q, uint64_t guest, uint64_t bytes,
+		       uint64_t *host)
+{
+	uint64_t in_cluster = guest & (q->cluster_bytes - 1);
+	uint64_t c = guest >> q->cluster_bits, i = c >> q->l2_bits;
+	const struct table *t = q->l2s.newest;
+	uint64_t mask = (UINT64_C(1) << q->l2_bits) - 1, at;
+
+	if (!t || q->subclusters > 1 || i >= q->h.l1_entries ||
+	    t->offset != (q->l1[i] & QCOW2_OFFSET) ||
+	    bytes > q->cluster_bytes - in_cluster)
+		return false;
+	at = get_be64(t->bytes + (c & mask) * 8) & ~QCOW2_COPIED;
+	if (!at || at & (q->cluster_bytes - 1) || at >= q->end ||
+	    qcow2_is_meta(q, at, 1))
+		return false;
+	*host = at + in_cluster;
+	return true;
+}
+
 static int map_in_table(struct qcow2 *q, const struct table *t, uint64_t guest,
 			uint64_t bytes, struct qcow2_extent *x)
 {

@@ -62,6 +62,14 @@ class Images:
            *([] if "-b" in options else ["4G"]))
         return path
 
+    def own(self, *options):
+        """As `amber disk create` makes it."""
+        path = self("new.qcow2")
+        if os.path.exists(path):
+            os.unlink(path)
+        sh(AMBER, "disk", "create", *options, path)
+        return path
+
     def new_raw(self):
         path = self("new.raw")
         with open(path, "wb") as f:
@@ -109,12 +117,12 @@ def reads(images, rounds):
         for depth, target in ((1, 3), (32, 2)):
             mine, raw, his = [], [], {}
             for _ in range(rounds):
-                images.warm("data.raw")
                 images.warm("data.qcow2")
                 how = ["-d", str(depth), "--step", str(STRIDE), "-t", "0.7"]
                 how += ["--direct"] if direct else []
                 mine.append(ours(images("data.qcow2"), *how))
-                raw.append(ours(images("data.raw"), *how))
+                # The same file: another one's page cache may be made of other folios.
+                raw.append(ours(images("data.qcow2"), "-f", "raw", *how))
                 for aio in DIRECT if direct else CACHED:
                     his.setdefault(aio[1], []).append(theirs(
                         images("data.qcow2"), 30000, "-d", str(depth), "-s", "4096", "-S",
@@ -125,12 +133,14 @@ def reads(images, rounds):
                          0.95, more=True)
 
 
+OVER = ["-b", "data.qcow2", "-F", "qcow2"]
 WRITES = [  # name, qemu-img create's options, step, requests, against QEMU, against raw
     ("allocating 4 KiB write, depth 32", [], 65536, 30000, 4, 0.7),
     ("the same, extended L2, 128 KiB", ["-o", "extended_l2=on,cluster_size=128k"], 131072, 20000,
      1, None),
-    ("copy-on-write of 4 KiB in 64 KiB", ["-b", "data.qcow2", "-F", "qcow2"], 65536, 4000, 2.5,
+    ("copy-on-write of 4 KiB in 64 KiB", ["-b", "data.qcow2", "-F", "qcow2"], 65536, 4000, None,
      None),
+    ("the same, the overlay that each makes", OVER, 65536, 4000, 2.5, None),
     ("allocating 64 KiB write, depth 32", [], 65536, 4000, 1, 0.95),
 ]
 
@@ -141,8 +151,10 @@ def writes(images, rounds):
         mine, raw, his = [], [], {}
         for _ in range(rounds):
             how = ["-w", "-d", "32", "-s", size, "--step", str(step), "--count", str(count)]
-            mine.append(ours(images.new(*options), *how))
-            raw.append(ours(images.new_raw(), "-f", "raw", *how))
+            mine.append(ours(images.own(*options) if options is OVER else images.new(*options),
+                             *how))
+            if raw_target:
+                raw.append(ours(images.new_raw(), "-f", "raw", *how))
             for aio in CACHED:
                 his.setdefault(aio[1], []).append(theirs(
                     images.new(*options), count, "-w", "-d", "32", "-s", size, "-S", str(step),
@@ -192,10 +204,77 @@ def whole(images, rounds):
         os.unlink(new)
     yield Figure(f"convert of {DATA_MIB} MiB", "ms", mine, his, "qemu-img -m16 -W", 1)
     path = images.new("-o", "cluster_size=4k")
-    ours(path, "-w", "-s", "4096", "--step", "8192", "-c", "200000")
+    ours(path, "-w", "-s", "4096", "--step", "8192", "--count", "200000")
     mine = [seconds(AMBER, "disk", "check", path) for _ in range(rounds)]
     his = [seconds("qemu-img", "check", "-q", path) for _ in range(rounds)]
     yield Figure("check of 200,000 clusters", "ms", mine, his, "qemu-img", 0.333)
+
+
+class Snapshots:
+    """QEMU's external snapshots, over its monitor."""
+
+    def __init__(self, directory, size):
+        self.dir, path = directory, os.path.join(directory, "s.raw")
+        with open(path, "wb") as f:
+            f.truncate(size)
+        self.qemu = subprocess.Popen(
+            ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-M", "none", "-S",
+             "-qmp", "stdio", "-blockdev",
+             f"driver=raw,node-name=d,file.driver=file,file.filename={path}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.qemu.stdout.readline()
+        self.ask("qmp_capabilities")
+        self.taken = 0
+
+    def ask(self, command, **arguments):
+        self.qemu.stdin.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.qemu.stdin.flush()
+        while "return" not in (said := json.loads(self.qemu.stdout.readline())):
+            if "error" in said:
+                raise CantMeasure(f"{command}: {said}")
+
+    def take(self):
+        """Milliseconds: all of it, with the making of the image."""
+        self.taken += 1
+        node = "d" if self.taken == 1 else f"n{self.taken - 1}"
+        began = time.monotonic()
+        self.ask("blockdev-snapshot-sync", **{
+            "node-name": node, "snapshot-node-name": f"n{self.taken}", "format": "qcow2",
+            "snapshot-file": os.path.join(self.dir, f"s{self.taken}.qcow2")})
+        return (time.monotonic() - began) * 1e3
+
+    def close(self):
+        self.qemu.kill()
+        self.qemu.wait()
+
+
+def pushes(images, rounds):
+    sizes = {"1 GiB": 1 << 30, "100 GiB": 100 << 30}
+    found = {name: [] for name in sizes}
+    for i in range(rounds):
+        for name, size in sizes.items():
+            where = images(f"push{i}-{size}")
+            os.mkdir(where)
+            found[name].append(json.loads(sh(os.path.join(ROOT, "build", "bench", "overlay"),
+                                             where, str(size), "64")))
+    large, small = found["100 GiB"], found["1 GiB"]
+    where = images("theirs")
+    os.mkdir(where)
+    peer = Snapshots(where, 100 << 30)
+    try:
+        theirs_ms = [peer.take() for _ in range(20)]
+    finally:
+        peer.close()
+    yield Figure("freeze + overlay of 100 GiB, without fsync", "us",
+                 [f["push_us"] for f in large], [f["push_us"] for f in small], "itself, 1 GiB",
+                 1.5)
+    yield Figure("freeze + overlay of 100 GiB, without fsync", "ms",
+                 [f["push_us"] / 1e3 for f in large], limit=1)
+    yield Figure("the same, all of it", "ms",
+                 [(f["push_us"] + f["prepare_us"]) / 1e3 for f in large], theirs_ms,
+                 "qemu snapshot-sync", 1)
+    yield Figure("open of 64 layers", "ms", [f["open_us"] / 1e3 for f in large], limit=5)
+    yield Figure("memory with 64 layers", "MiB", [f["rss_kib"] / 1024 for f in large], limit=64)
 
 
 def layer(rounds):
@@ -203,5 +282,5 @@ def layer(rounds):
         raise CantMeasure("qemu-img is not installed")
     rounds = max(2, turns(rounds))
     with Images() as images:
-        for part in (reads, writes, chains, whole):
+        for part in (reads, writes, chains, pushes, whole):
             yield from part(images, rounds)
