@@ -7,13 +7,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "disk/copy.h"
 #include "disk/disk_pack.h"
+#include "disk/format.h"
 
 #define PIECE_BYTES (1u << 20)
 
@@ -97,9 +100,21 @@ static int copy_plain(struct conversion *k)
 	return copy_run(&plan, k->e);
 }
 
+/* Where the file system can share what both have, nothing is copied. */
+static bool share(const struct conversion *k, const struct new_file *f)
+{
+	return k->c->format == DISK_RAW &&
+	       disk_get_info(k->from)->format == DISK_RAW &&
+	       !ioctl(f->fd, FICLONE, k->from->fd);
+}
+
 static int fill(struct conversion *k, const struct new_file *f)
 {
-	int r = make_new(k, f);
+	int r;
+
+	if (share(k, f))
+		return 0;
+	r = make_new(k, f);
 
 	if (r || !disk_get_info(k->from)->bytes)
 		return r;

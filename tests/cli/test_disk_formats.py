@@ -230,6 +230,33 @@ def block_device_holds_an_image_to_its_last_cluster(home):
         subprocess.run(["losetup", "-d", device], check=False)
 
 
+def copy_shares_what_the_file_system_can_share(home):
+    where = f"{home.dir}/xfs"
+    os.mkdir(where)
+    sh(home, "truncate", "-s", "400M", "xfs.img")
+    sh(home, "mkfs.xfs", "-q", "xfs.img")
+    mounted = subprocess.run(["mount", "-o", "loop", "xfs.img", where], cwd=home.dir,
+                             capture_output=True, text=True)
+    if mounted.returncode:
+        skip(f"no loop mount of xfs: {mounted.stderr.strip()}")
+    try:
+        with open(f"{where}/a.raw", "wb") as f:
+            f.write(os.urandom(64 << 20))
+            f.truncate(100 << 20)
+        os.sync()
+        before = os.statvfs(where)
+        disk(home, "convert", "-O", "raw", "xfs/a.raw", "xfs/b.raw")
+        os.sync()
+        after = os.statvfs(where)
+        taken = (before.f_bfree - after.f_bfree) * after.f_frsize
+        check(taken < 8 << 20, f"{taken} bytes were copied")
+        sh(home, "cmp", "xfs/a.raw", "xfs/b.raw")
+        disk(home, "convert", "xfs/a.raw", "xfs/c.qcow2")
+        disk(home, "compare", "xfs/c.qcow2", "xfs/b.raw")
+    finally:
+        subprocess.run(["umount", where], check=False)
+
+
 if __name__ == "__main__":
     run([compressed_image_is_smaller_and_shows_the_same,
          space_is_there_before_it_is_written,
@@ -239,4 +266,5 @@ if __name__ == "__main__":
          refcounts_are_made_anew_from_what_is_referred_to,
          marks_go_with_the_repair,
          stream_stops_where_it_is_told_to,
-         block_device_holds_an_image_to_its_last_cluster], needs_kvm=False)
+         block_device_holds_an_image_to_its_last_cluster,
+         copy_shares_what_the_file_system_can_share], needs_kvm=False)
