@@ -216,6 +216,7 @@ check-long: check
 	python3 -B tests/rig/test_disk_guest.py
 	CRASH_STATES=1000000 $(OUT)/unit/test_qcow2_crash
 	TWIN_STEPS=20000 TWIN_SEED=1000 $(OUT)/unit/test_qcow2_twin
+	STORM_STEPS=20000 $(OUT)/unit/test_qcow2_storm
 	LAYERS_STEPS=20000 LAYERS_SEED=1000 $(OUT)/unit/test_qcow2_layers
 	DIFFER_CASES=20000 python3 -B tests/cli/test_disk_golden.py
 	FUZZ_SECONDS=600 tests/check.sh fuzz

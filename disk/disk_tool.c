@@ -163,26 +163,46 @@ uint64_t disk_layer_taken(const struct disk *d, unsigned int layer)
 
 /* --- resizing -------------------------------------------------------- */
 
-/* Behind the present end a larger backing file must not show through. */
+/*
+ * Behind the present end a larger backing file must not show through, and not
+ * for a moment: what can be hidden is hidden before it is inside.
+ */
+static int hide_backing(struct disk *d, uint64_t bytes, uint64_t *to_write)
+{
+	struct chain *c = &qcow2_disk(d)->chain;
+	uint64_t unit = UINT64_C(1) << c->layer[0].q.unit_bits;
+	uint64_t old = d->info.bytes, rest = -old & (unit - 1);
+	int r;
+
+	*to_write = 0;
+	if (bytes <= old || c->depth == 1)
+		return 0;
+	r = qcow2_hide_behind_end(&c->layer[0].q, bytes);
+	*to_write = r ? bytes - old : MIN(rest, bytes - old);
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
 static int resize_qcow2(struct disk *d, struct ioq *q, uint64_t bytes,
 			struct err *e)
 {
-	struct chain *c = chain_of(d);
-	uint64_t old = d->info.bytes;
+	struct chain *c = &qcow2_disk(d)->chain;
+	uint64_t old = d->info.bytes, to_write = 0;
 	int r = 0;
 
 	if (bytes < old)
 		r = copy_request(d, q, DISK_ZERO, bytes, old - bytes);
 	if (!r)
 		r = copy_request(d, q, DISK_FLUSH, 0, 0);
-	if (r)
+	if (!r)
+		r = hide_backing(d, bytes, &to_write);
+	if (r && r != -EFBIG)
 		return err_sys(e, r, "%s", d->path);
 	r = qcow2_resize(&c->layer[0].q, bytes, e);
 	if (r)
 		return r;
 	d->info.bytes = c->layer[0].bytes = bytes;
-	if (bytes > old && c->depth > 1)
-		r = copy_request(d, q, DISK_ZERO, old, bytes - old);
+	if (to_write)
+		r = copy_request(d, q, DISK_ZERO, old, to_write);
 	if (!r)
 		r = copy_request(d, q, DISK_FLUSH, 0, 0);
 	return r ? err_sys(e, r, "%s", d->path) : 0;

@@ -176,6 +176,12 @@ static inline bool qcow2_is_full(const struct qcow2 *q)
  * loses was zeroed before. Errors: -EINVAL (snapshots), -EFBIG, writing.
  */
 int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e);
+/*
+ * Before a disk with a backing file grows to bytes: what comes reads as zeroes
+ * but for a part of the present last unit. All is flushed. -EOPNOTSUPP:
+ * version 2 has no zeroes, all of it is to be written.
+ */
+int qcow2_hide_behind_end(struct qcow2 *q, uint64_t bytes);
 
 /*
  * Names another backing file in the header, or none; synced. Extensions of

@@ -113,6 +113,36 @@ static int grow_l1(struct qcow2 *q, uint64_t bytes, uint64_t entries)
 	return r;
 }
 
+/*
+ * Units behind the end that are whole read as zeroes before they are inside:
+ * whatever is behind them in a longer backing file. -EOPNOTSUPP: version 2.
+ */
+int qcow2_hide_behind_end(struct qcow2 *q, uint64_t bytes)
+{
+	uint64_t unit = UINT64_C(1) << q->unit_bits, done;
+	uint64_t at = (q->h.bytes + unit - 1) & ~(unit - 1);
+	uint64_t end = (bytes + unit - 1) & ~(unit - 1);
+	uint64_t entries =
+		qcow2_l1_needed(bytes, q->cluster_bits, q->subclusters > 1);
+	int r = 0;
+
+	if (q->h.version < 3)
+		return -EOPNOTSUPP;
+	if (entries > QCOW2_L1_BYTES_MAX / 8 || q->h.snapshots)
+		return 0; /* qcow2_resize() says no */
+	if (entries > q->h.l1_entries)
+		r = grow_l1(q, q->h.bytes, entries);
+	for (; at < end && !r; at += done) {
+		r = qcow2_zero(q, at, end - at, false, true, &done);
+		if (!r && qcow2_is_full(q))
+			r = qcow2_flush(q);
+	}
+	if (!r)
+		r = qcow2_flush(q);
+	KILL_POINT("qcow2-end-hidden");
+	return r;
+}
+
 int qcow2_resize(struct qcow2 *q, uint64_t bytes, struct err *e)
 {
 	uint64_t entries =

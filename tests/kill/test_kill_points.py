@@ -159,6 +159,29 @@ class Resize:
         self.after(where)
 
 
+class GrowOverLonger(Resize):
+    """Its backing file is longer: nothing of it may show."""
+    command = ("resize", "top.qcow2", "3M")
+
+    def before(self, where):
+        flat(where, "b.raw", 3)
+        sh(where, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", "-b",
+           "b.raw", "-F", "raw", "top.qcow2", "1M")
+        with open(f"{where}/b.raw", "rb") as f, open(f"{where}/want.raw", "wb") as g:
+            g.write(f.read(1 << 20))
+            g.truncate(3 << 20)
+
+    def after(self, where):
+        whole(where, "top.qcow2")
+        sh(where, "qemu-img", "convert", "-O", "raw", "top.qcow2", "now.raw")
+        with open(f"{where}/now.raw", "rb") as f, open(f"{where}/want.raw", "rb") as g:
+            now, want = f.read(), g.read()
+        check(len(now) in (1 << 20, 3 << 20) and now == want[:len(now)], "the backing file shows")
+
+    def again(self, where):
+        whole(where, "top.qcow2", "want.raw")
+
+
 class Write(Resize):
     """Data is the crash tests' business: here the tables are."""
     command = ("bench", "-w", "--block", "64K", "--count", "64", "top.qcow2")
@@ -222,7 +245,7 @@ class Repair:
         whole(where, "top.qcow2", "b.raw")
 
 
-SCENARIOS = (Convert, Compress, Commit, Stream, Rebase, Resize, Write, Grow, Apply, Repair)
+SCENARIOS = (Convert, Compress, Commit, Stream, Rebase, Resize, GrowOverLonger, Write, Grow, Apply, Repair)
 
 
 def passes(scenario):
