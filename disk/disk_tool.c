@@ -31,52 +31,68 @@ bool memory_is_zero(const void *memory, size_t n)
 /* --- looking --------------------------------------------------------- */
 
 /* Holes of a file are zeroes that nobody needs to read. */
-static int look_at_file(int fd, uint64_t guest, uint64_t bytes,
-			struct disk_place *out)
+static void seek(int fd, uint64_t guest, struct disk_run *run)
 {
 	off_t at = (off_t)guest, data = lseek(fd, at, SEEK_DATA), hole;
 
-	out->bytes = bytes;
-	if (data < 0 && errno == ENXIO) {
-		out->is_zero = true;
-		return 0;
+	*run = (struct disk_run){ .fd = fd, .from = guest, .to = UINT64_MAX };
+	if (data < 0) { /* nothing more; or it doesn't say: data */
+		run->is_zero = errno == ENXIO;
+		return;
 	}
-	if (data < 0)
-		return 0; /* it doesn't say: data */
 	if (data > at) {
-		out->is_zero = true;
-		out->bytes = MIN(bytes, (uint64_t)(data - at));
-		return 0;
+		run->is_zero = true;
+		run->to = (uint64_t)data;
+		return;
 	}
 	hole = lseek(fd, at, SEEK_HOLE);
 	/* The end of the file may be no multiple of a sector. */
 	hole = (hole + DISK_SECTOR_BYTES - 1) & ~(off_t)(DISK_SECTOR_BYTES - 1);
 	if (hole > at)
-		out->bytes = MIN(bytes, (uint64_t)(hole - at));
-	return 0;
+		run->to = (uint64_t)hole;
 }
 
-static int look_at_raw(int fd, uint64_t guest, uint64_t bytes,
-		       unsigned int layer, struct disk_place *out)
+/*
+ * The end of a run is found by going through it: looking at each of its
+ * pieces would take the square of that.
+ */
+static void look_at_file(struct disk *d, int fd, uint64_t guest, uint64_t bytes,
+			 struct disk_place *out)
+{
+	struct disk_run run = d->looked;
+
+	if (!d->info.read_only || run.fd != fd || guest < run.from ||
+	    guest >= run.to)
+		seek(fd, guest, &run);
+	d->looked = run;
+	out->is_zero = run.is_zero;
+	out->bytes = MIN(bytes, run.to - guest);
+}
+
+static void look_at_raw(struct disk *d, int fd, uint64_t guest, uint64_t bytes,
+			unsigned int layer, struct disk_place *out)
 {
 	*out = (struct disk_place){ .layer = layer,
 				    .is_there = true,
 				    .has_offset = true,
 				    .offset = guest };
-	return look_at_file(fd, guest, bytes, out);
+	look_at_file(d, fd, guest, bytes, out);
 }
 
-static int look_at_chain(struct chain *c, uint64_t guest, uint64_t bytes,
+static int look_at_chain(struct disk *d, uint64_t guest, uint64_t bytes,
 			 struct disk_place *out)
 {
+	struct chain *c = &qcow2_disk(d)->chain;
 	struct chain_extent x;
 	int r = chain_map(c, 0, guest, bytes, &x);
 
 	if (r)
 		return r;
-	if (x.kind == QCOW2_DATA && c->layer[x.layer].format == DISK_RAW)
-		return look_at_raw(c->layer[x.layer].fd, x.host, x.bytes,
-				   x.layer, out);
+	if (x.kind == QCOW2_DATA && c->layer[x.layer].format == DISK_RAW) {
+		look_at_raw(d, c->layer[x.layer].fd, x.host, x.bytes, x.layer,
+			    out);
+		return 0;
+	}
 	*out = (struct disk_place){
 		.bytes = x.bytes,
 		.layer = MIN(x.layer, c->depth - 1),
@@ -92,10 +108,10 @@ static int look_at_chain(struct chain *c, uint64_t guest, uint64_t bytes,
 int disk_look(struct disk *d, uint64_t guest, uint64_t bytes,
 	      struct disk_place *out)
 {
-	struct chain *c = chain_of(d);
-
-	return c ? look_at_chain(c, guest, bytes, out)
-		 : look_at_raw(d->fd, guest, bytes, 0, out);
+	if (d->info.format == DISK_QCOW2)
+		return look_at_chain(d, guest, bytes, out);
+	look_at_raw(d, d->fd, guest, bytes, 0, out);
+	return 0;
 }
 
 int disk_peek(struct disk *d, void *out, uint64_t n, uint64_t guest)

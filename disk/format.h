@@ -25,6 +25,13 @@ struct disk_ops {
 	void (*submit)(struct disk *d, struct disk_request *r);
 };
 
+/* Of a file: data, or a hole. */
+struct disk_run {
+	int fd; /* 0: none */
+	uint64_t from, to;
+	bool is_zero;
+};
+
 /* One at a time; it knows the layers by their numbers. */
 enum disk_job { DISK_IDLE, DISK_STREAMS, DISK_MERGES };
 
@@ -38,6 +45,7 @@ struct disk {
 	char *path; /* owned */
 	int fd;	    /* owned; the top layer */
 	bool is_block_device;
+	struct disk_run looked; /* disk_look() of a disk that nobody writes */
 	bool is_lent; /* the locks are somebody else's */
 	bool is_poisoned;
 	struct ioq *q; /* borrowed from the thread that submits */
