@@ -50,11 +50,10 @@ static int peek(void *ctx, void *out, uint64_t n, uint64_t at)
 static int open_new(struct conversion *k, const struct new_file *f)
 {
 	struct disk_config config = { .format = k->c->format };
-	char self[32];
 	int r;
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
-	config.path = self;
+	config.locked_fd = f->fd; /* nobody else knows it yet */
+	config.path = f->path;
 	r = disk_open(&k->to, &config, k->e);
 	if (!r)
 		r = ioq_open(&k->q, IOQ_AUTO, 64, NULL, k->e);
@@ -115,7 +114,6 @@ static int fill(struct conversion *k, const struct new_file *f)
 	if (share(k, f))
 		return 0;
 	r = make_new(k, f);
-
 	if (r || !disk_get_info(k->from)->bytes)
 		return r;
 	r = open_new(k, f);

@@ -86,7 +86,7 @@ static void submit(struct copy *k, struct piece *p, enum disk_op op,
 
 static int write_error(struct copy *k)
 {
-	return err_sys(k->e, k->error, "%s: writing", disk_path(k->plan->to));
+	return err_sys(k->e, k->error, "writing");
 }
 
 /* The run of zero, or of other, units at the start of n bytes. */

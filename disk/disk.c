@@ -209,6 +209,15 @@ static int explain_protected(const char *path, struct err *e)
 		       path, path);
 }
 
+int disk_check_protection(int fd, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, -errno, "%s", path);
+	return is_protected(&st) ? explain_protected(path, e) : 0;
+}
+
 /* Looks before it opens: opening a device or a FIFO can have effects. */
 static int open_file(struct disk *d, struct err *e)
 {
@@ -265,21 +274,16 @@ static int check_snapshot(const struct disk *d, struct err *e)
 		       d->path);
 }
 
-/* The same file as fd, with a place and flags of its own. */
-static int open_again(struct disk *d, int fd, struct err *e)
+static int borrow(struct disk *d, int fd, struct err *e)
 {
-	char self[32];
-
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	d->fd = open(self, (d->info.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	d->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return d->fd < 0 ? err_sys(e, -errno, "%s", d->path) : 0;
 }
 
 static int open_all(struct disk *d, const struct disk_config *config,
 		    struct err *e)
 {
-	int r = d->is_lent ? open_again(d, config->locked_fd, e)
-			   : open_file(d, e);
+	int r = d->is_lent ? borrow(d, config->locked_fd, e) : open_file(d, e);
 
 	if (!r && !d->is_lent)
 		r = image_lock(d->fd, !config->read_only, d->path, e);

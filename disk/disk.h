@@ -43,8 +43,8 @@ struct disk_config {
 	/* The id or name of an internal snapshot, whose disk is shown; NULL:
 	 * the present one. qcow2, read-only. Borrowed for the call. */
 	const char *snapshot;
-	/* Above 0: the file is this open one, opened anew; the caller has its
-	 * locks, and path is only its name. Borrowed for the call. */
+	/* Above 0: the file is this open one, through a duplicate; the caller
+	 * has its locks, and path is only its name. Borrowed for the call. */
 	int locked_fd;
 };
 
@@ -173,6 +173,12 @@ const char *disk_damage(const struct disk *d);
  * Nothing may be in flight.
  */
 void disk_verified(struct disk *d);
+
+/*
+ * -EACCES and why: the file in fd is a frozen layer, which nobody may write
+ * to, the superuser neither.
+ */
+int disk_check_protection(int fd, const char *path, struct err *e);
 
 /* By their numbers, up to NULL; "" for what has no name. Constant. */
 extern const char *const disk_format_names[];

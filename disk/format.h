@@ -33,7 +33,8 @@ struct disk_run {
 };
 
 /* One at a time; it knows the layers by their numbers. */
-enum disk_job { DISK_IDLE, DISK_STREAMS, DISK_MERGES };
+/* UNSURE: one has failed when a header was written. */
+enum disk_job { DISK_IDLE, DISK_STREAMS, DISK_MERGES, DISK_UNSURE };
 
 struct disk {
 	const struct disk_ops *ops;
@@ -46,7 +47,7 @@ struct disk {
 	int fd;	    /* owned; the top layer */
 	bool is_block_device;
 	struct disk_run looked; /* disk_look() of a disk that nobody writes */
-	bool is_lent; /* the locks are somebody else's */
+	bool is_lent;		/* the locks are somebody else's */
 	bool is_poisoned;
 	struct ioq *q; /* borrowed from the thread that submits */
 	void *host;    /* owned by the format */
@@ -77,6 +78,9 @@ struct disk {
 	struct io quiet;
 	struct disk_request *held, **held_end;
 };
+
+/* May a job on layers begin? -EBUSY, -EIO, and why not. */
+int disk_check_job(const struct disk *d, struct err *e);
 
 extern const struct disk_ops raw_ops, qcow2_ops;
 

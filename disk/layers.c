@@ -93,7 +93,7 @@ static int copy(struct job *k, struct copy_plan *plan)
 	r = copy_run(plan, k->e);
 	if (r)
 		return disk_explain(k->top,
-				    err_prefix(k->e, "%s", disk_path(k->top)),
+				    err_prefix(k->e, "%s", disk_path(plan->to)),
 				    k->e);
 	r = copy_request(plan->to, k->q, DISK_FLUSH, 0, 0);
 	return r ? err_sys(k->e, r, "%s: flush", disk_path(plan->to)) : 0;
@@ -311,6 +311,23 @@ static int check_format(const char *backing, const char *format, struct err *e)
 		       format);
 }
 
+/* By its name, or another one of it. */
+static int is_other_file(struct job *k, const char *backing)
+{
+	char *path = disk_backing_path(disk_path(k->top), backing);
+	struct stat other, top;
+	int r = 0;
+
+	if (!path || fstat(k->top->fd, &top) < 0)
+		r = err_sys(k->e, path ? -errno : -ENOMEM, "%s", backing);
+	else if (!stat(path, &other) && other.st_dev == top.st_dev &&
+		 other.st_ino == top.st_ino)
+		r = err_set(k->e, -ELOOP, "%s can't stand on itself",
+			    disk_path(k->top));
+	free(path);
+	return r;
+}
+
 static int open_new(struct job *k, const char *backing, const char *format)
 {
 	struct disk_config config = { .read_only = true };
@@ -348,6 +365,8 @@ int layers_rebase(struct layer_job *job, const char *backing,
 
 	if (!r)
 		r = open_top(&k, is_unsafe);
+	if (!r && backing)
+		r = is_other_file(&k, backing);
 	if (!r && !is_unsafe)
 		r = has_no_snapshots(&k);
 	if (!r && backing && !is_unsafe)
@@ -364,11 +383,12 @@ int layers_rebase(struct layer_job *job, const char *backing,
 
 int layers_apply(struct layer_job *job, const char *snapshot, struct err *e)
 {
+	const struct qcow2_progress progress = { job->progress, job->ctx };
 	struct job k = { .j = job, .e = e };
 	int r = open_top(&k, true);
 
 	if (!r)
-		r = qcow2_apply_snapshot(top_of(k.top), snapshot, e);
+		r = qcow2_apply_snapshot(top_of(k.top), snapshot, &progress, e);
 	close_all(&k);
 	return r;
 }

@@ -6,7 +6,10 @@
  * the disk looks at it anew. The queue's thread.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/kill_point.h"
 #include "disk/lock.h"
@@ -57,7 +60,7 @@ static void quiet(struct disk_hold *h)
 		m->stream.err = e;
 	}
 	image_lock_to_read(l->fd);
-	m->disk->job = DISK_IDLE;
+	m->disk->job = m->error && m->is_renamed ? DISK_UNSURE : DISK_IDLE;
 	disk_let_go(m->disk, h);
 	m->conclusion.done = tell;
 	ioq_conclude(m->disk->q, &m->conclusion, m->error);
@@ -69,6 +72,7 @@ static void merged(struct stream *s, int error)
 	struct merge *m = IO_OWNER(s, struct merge, stream);
 
 	m->error = error;
+	m->is_renamed = top_of(m->into)->is_renamed;
 	disk_close(m->into);
 	m->into = NULL;
 	m->hold.quiet = quiet;
@@ -90,42 +94,61 @@ static int check(const struct merge *m, struct err *e)
 			       "%s: a layer between the top and the last one "
 			       "is needed, of %u: not %u",
 			       d->path, c->depth, m->layer);
-	if (d->job != DISK_IDLE)
-		return err_set(e, -EBUSY,
-			       "%s: layers of it are being merged already",
-			       d->path);
-	return 0;
+	return disk_check_job(d, e);
 }
 
-/* Whoever owns a frozen file may lift that for a moment. */
+/*
+ * Whoever owns a frozen file may lift that for a moment: no more than one
+ * call lies between, for a kill there leaves it so.
+ */
+static int open_frozen(const struct layer *l, struct err *e)
+{
+	char self[32];
+	struct stat st;
+	int fd, error;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", l->fd);
+	if (fstat(l->fd, &st) < 0 || fchmod(l->fd, st.st_mode | 0200) < 0)
+		return err_sys(e, -errno, "%s: it can't be written", l->path);
+	fd = open(self, O_RDWR | O_CLOEXEC);
+	error = errno;
+	if (fchmod(l->fd, st.st_mode) < 0 && fd >= 0) {
+		error = errno;
+		close(fd);
+		fd = -1;
+	}
+	return fd < 0 ? err_sys(e, -error, "%s", l->path) : fd;
+}
+
 static int open_to_write(struct merge *m, const struct layer *l, struct err *e)
 {
-	char directory[2] = "/";
-	const char *const anywhere[] = { directory, NULL };
-	const struct disk_config config = {
+	const char *const anywhere[] = { "/", NULL };
+	struct disk_config config = {
 		.path = l->path,
 		.format = DISK_QCOW2,
-		.locked_fd = l->fd,
 		.files = m->disk->files,
 		.allow_backing = anywhere, /* they are open already */
 	};
-	struct stat st;
 	int r;
 
-	if (fstat(l->fd, &st) < 0 || fchmod(l->fd, st.st_mode | 0200) < 0)
-		return err_sys(e, -errno, "%s: it can't be written", l->path);
+	config.locked_fd = open_frozen(l, e);
+	if (config.locked_fd < 0)
+		return config.locked_fd;
 	r = disk_open(&m->into, &config, e);
-	if (fchmod(l->fd, st.st_mode) < 0 && !r)
-		r = err_sys(e, -errno, "%s: its mode", l->path);
+	close(config.locked_fd);
+	if (!r)
+		top_of(m->into)->keeps_freed = true;
 	return r;
 }
 
-/* What stands behind the layer by its name. */
-static ino_t find_behind(const struct merge *m)
+/* Does what stands behind the layer by its name stand behind it here? */
+static bool is_neighbour(const struct merge *m)
 {
 	const struct chain *c = &qcow2_disk(m->into)->chain;
+	const struct layer *behind = &chain_of(m)->layer[m->layer + 1];
 
-	return c->depth > 1 ? c->layer[1].inode : 0;
+	return c->depth > 1 && c->layer[1].inode == behind->inode &&
+	       c->layer[1].device == behind->device;
 }
 
 static int begin(struct merge *m, struct layer *l, struct err *e)
@@ -134,7 +157,7 @@ static int begin(struct merge *m, struct layer *l, struct err *e)
 
 	if (r)
 		return r;
-	if (find_behind(m) != chain_of(m)->layer[m->layer + 1].inode)
+	if (!is_neighbour(m))
 		return err_set(e, -EINVAL,
 			       "%s: another file has the name of its backing "
 			       "file now",

@@ -22,9 +22,10 @@
 #define FROZEN_MODE 0444
 
 struct overlay {
-	char *path; /* owned; it is there under this name */
-	int fd;	    /* owned; as the disk's requests need it */
-	int cached; /* owned; the same with the page cache, or fd itself */
+	char *path;  /* owned; it is there under this name */
+	char *below; /* owned: the disk's file, as it was found */
+	int fd;	     /* owned; as the disk's requests need it */
+	int cached;  /* owned; the same with the page cache, or fd itself */
 };
 
 /* --- making it ready ------------------------------------------------- */
@@ -36,6 +37,21 @@ const struct qcow2_options overlay_defaults = {
 	.refcount_order = 4,
 	.is_extended = true,
 };
+
+/* The new image will look for the file by its name. */
+static int check_name(const struct disk *d, const char *name, struct err *e)
+{
+	struct stat named, is;
+
+	if (stat(name, &named) < 0 || fstat(d->fd, &is) < 0)
+		return err_sys(e, -errno, "%s", name);
+	if (named.st_dev == is.st_dev && named.st_ino == is.st_ino)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "%s is another file than the one that was opened by "
+		       "that name: the new layer would stand on it",
+		       name);
+}
 
 static int make_image(const struct disk *d, const char *path,
 		      const struct qcow2_options *like, struct err *e)
@@ -73,6 +89,17 @@ static int open_image(struct overlay *o, const struct disk *d, struct err *e)
 	return image_lock(o->fd, true, o->path, e);
 }
 
+/* As qcow2_disk.c has it for all disks. */
+static int check_cluster(const struct disk *d, const struct qcow2_options *o,
+			 struct err *e)
+{
+	if (d->info.cache != DISK_DIRECT || o->cluster_bits >= 12)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "clusters of %u bytes are too small for direct I/O",
+		       1U << o->cluster_bits);
+}
+
 int overlay_prepare(struct overlay **out, struct disk *d, const char *path,
 		    const struct qcow2_options *options, struct err *e)
 {
@@ -88,7 +115,15 @@ int overlay_prepare(struct overlay **out, struct disk *d, const char *path,
 	if (!o)
 		return err_sys(e, -ENOMEM, "%s", path);
 	o->fd = o->cached = -1;
-	r = make_image(d, path, options ? options : &overlay_defaults, e);
+	if (!options)
+		options = &overlay_defaults;
+	o->below = realpath(d->path, NULL);
+	r = o->below ? check_name(d, o->below, e)
+		     : err_sys(e, -errno, "%s", d->path);
+	if (!r)
+		r = check_cluster(d, options, e);
+	if (!r)
+		r = make_image(d, path, options, e);
 	if (!r) {
 		o->path = strdup(path);
 		r = o->path ? open_image(o, d, e)
@@ -113,6 +148,7 @@ void overlay_close(struct overlay *o)
 		close(o->cached);
 	if (o->fd >= 0)
 		close(o->fd);
+	free(o->below);
 	free(o->path);
 	free(o);
 }
@@ -194,6 +230,15 @@ static void thaw(const struct disk *d, mode_t mode)
 		return; /* it can be written through what is open */
 }
 
+/* Somebody may have come in between: then it is written to no more. */
+static void take_back(struct disk *d, int cached)
+{
+	if (cached != d->fd)
+		image_unlock(cached);
+	if (image_lock_to_write(d->fd, d->path, NULL))
+		d->is_poisoned = true;
+}
+
 /* The file of the present top, for reads through the page cache. */
 static int hand_down(struct disk *d, int cached, struct err *e)
 {
@@ -204,15 +249,8 @@ static int hand_down(struct disk *d, int cached, struct err *e)
 		return 0;
 	r = image_lock(cached, false, d->path, e);
 	if (r)
-		image_lock_to_write(d->fd, d->path, NULL);
+		take_back(d, d->fd);
 	return r;
-}
-
-static void take_back(struct disk *d, int cached)
-{
-	if (cached != d->fd)
-		image_unlock(cached);
-	image_lock_to_write(d->fd, d->path, NULL);
 }
 
 static int push_qcow2(struct disk *d, const struct overlay *o, struct err *e)
@@ -269,6 +307,7 @@ static void take_place(struct overlay *o, struct disk *d,
 	d->info.format = DISK_QCOW2;
 	qcow2_set_units(d);
 	disk_changed(d);
+	free(o->below);
 	free(o);
 }
 
@@ -284,6 +323,8 @@ int overlay_push(struct overlay *o, struct disk *d, struct err *e)
 	mode_t mode;
 	int r = check(d, e);
 
+	if (!r)
+		r = check_name(d, o->below, e);
 	if (!r)
 		r = find_units(d, o, &probe, e);
 	KILL_POINT("overlay-made");

@@ -75,6 +75,8 @@ struct qcow2 {
 	bool sync_failed; /* a sync in here; the owner poisons the disk */
 	bool is_frozen;	  /* poisoned: nothing is written to make room */
 	bool is_growing;  /* read-only here, while others add to it */
+	bool keeps_freed; /* somebody reads it by what its tables were */
+	bool is_renamed;  /* its header may name another backing file */
 	bool is_corrupt;
 	struct err why; /* the first thing that was found wrong */
 };

@@ -16,8 +16,11 @@
 
 struct apply {
 	struct qcow2 *q;
-	uint64_t *l1;	/* owned: of the snapshot, then of the disk */
-	uint8_t *table; /* owned */
+	uint64_t *l1;	  /* owned: of the snapshot, then of the disk */
+	uint8_t *table;	  /* owned */
+	uint64_t counted; /* references that were added */
+	uint64_t to_undo; /* of those */
+	const struct qcow2_progress *p;
 	struct err *e;
 };
 
@@ -36,8 +39,24 @@ static int count_one(struct apply *k, uint64_t cluster)
 				   "cluster %#" PRIx64
 				   " is in use with a refcount of 0",
 				   cluster);
-	return n == qcow2_count_max(q) ? -EFBIG
-				       : qcow2_set_refcount(q, cluster, n + 1);
+	if (n == qcow2_count_max(q))
+		return -EFBIG;
+	r = qcow2_set_refcount(q, cluster, n + 1);
+	k->counted += !r;
+	return r;
+}
+
+/* In the same order, so that it ends where counting ended. */
+static int uncount_one(struct apply *k, uint64_t cluster)
+{
+	uint64_t n;
+	int r;
+
+	if (!k->to_undo)
+		return 0;
+	k->to_undo--;
+	r = qcow2_get_refcount(k->q, cluster, &n);
+	return r || !n ? r : qcow2_set_refcount(k->q, cluster, n - 1);
 }
 
 /* The clusters that an entry names: how many, and the first. */
@@ -83,26 +102,108 @@ static int check_l1(struct apply *k, uint64_t i)
 			   i, k->l1[i]);
 }
 
-static int count_all(struct apply *k, uint64_t entries)
+static int compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* One table in two places would be counted, and changed, for each. */
+static int check_once(struct apply *k, uint64_t entries)
+{
+	uint64_t *sorted = malloc((entries ? entries : 1) * sizeof(*sorted));
+	uint64_t i;
+	int r = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (i = 0; i < entries; i++)
+		sorted[i] = k->l1[i] & QCOW2_OFFSET;
+	qsort(sorted, entries, sizeof(*sorted), compare);
+	for (i = 1; i < entries && !r; i++)
+		if (sorted[i] && sorted[i] == sorted[i - 1])
+			r = qcow2_wrong(k->q,
+					"the snapshot's L1 table names the L2 "
+					"table at %#" PRIx64 " twice",
+					sorted[i]);
+	free(sorted);
+	return r;
+}
+
+/* What the disk and the snapshot share is nobody's own any more; their bits
+ * are not checked in snapshots, and may be wrong. */
+static int disown(struct apply *k, uint64_t l2_host)
 {
 	struct qcow2 *q = k->q;
+	bool is_changed = false;
+	uint64_t i, en;
+	uint8_t *p;
+
+	for (i = 0; i < UINT64_C(1) << q->l2_bits; i++) {
+		p = k->table + i * q->entry_bytes;
+		en = get_be64(p);
+		if (en & QCOW2_COMPRESSED || !(en & QCOW2_COPIED))
+			continue;
+		put_be64(p, en & ~QCOW2_COPIED);
+		is_changed = true;
+	}
+	return is_changed ? file_write_at(q->files, q->fd, k->table,
+					  q->cluster_bytes, l2_host)
+			  : 0;
+}
+
+static int count_table(struct apply *k, uint64_t i)
+{
+	uint64_t host = k->l1[i] & QCOW2_OFFSET;
+	int r = check_l1(k, i);
+
+	if (!r)
+		r = qcow2_set_meta(k->q, host, true);
+	if (!r)
+		r = count_one(k, host >> k->q->cluster_bits);
+	if (!r)
+		r = each_cluster(k, host, count_one);
+	return r ? r : disown(k, host);
+}
+
+static bool wants_to_stop(const struct apply *k, uint64_t i, uint64_t n)
+{
+	return k->p && k->p->tell &&
+	       k->p->tell(k->p->ctx, (unsigned int)(i * 1000 / n));
+}
+
+static int count_all(struct apply *k, uint64_t entries)
+{
+	uint64_t i;
+	int r = check_once(k, entries);
+
+	for (i = 0; i < entries && !r; i++) {
+		if (wants_to_stop(k, i, entries))
+			return -ECANCELED;
+		if (k->l1[i] & QCOW2_OFFSET)
+			r = count_table(k, i);
+	}
+	return r;
+}
+
+/* The disk stays what it was: so do the counts. */
+static void undo(struct apply *k, uint64_t entries)
+{
 	uint64_t i, host;
 	int r = 0;
 
-	for (i = 0; i < entries && !r; i++) {
+	k->to_undo = k->counted;
+	for (i = 0; i < entries && !r && k->to_undo; i++) {
 		host = k->l1[i] & QCOW2_OFFSET;
 		if (!host)
 			continue;
-		r = check_l1(k, i);
-		if (!r)
-			r = qcow2_set_meta(q, host, true);
-		if (!r)
-			r = count_one(k, host >> q->cluster_bits);
-		if (!r)
-			r = each_cluster(k, host, count_one);
-		k->l1[i] &= ~QCOW2_COPIED; /* the snapshot has it, too */
+		r = uncount_one(k, host >> k->q->cluster_bits);
+		if (!r && k->to_undo)
+			r = each_cluster(k, host, uncount_one);
 	}
-	return r;
+	if (!r)
+		qcow2_flush(k->q); /* else they are leaks */
 }
 
 /* --- giving up ------------------------------------------------------- */
@@ -138,12 +239,14 @@ static int switch_to(struct apply *k, const struct qcow2_snapshot *s)
 {
 	struct qcow2 *q = k->q;
 	uint64_t bytes = s->disk_bytes ? s->disk_bytes : q->h.bytes;
-	uint64_t entries = q->h.l1_entries, *old = q->l1;
+	uint64_t entries = q->h.l1_entries, *old = q->l1, i;
 	int r = qcow2_flush(q);
 
 	if (r)
 		return r;
 	KILL_POINT("apply-counted");
+	for (i = 0; i < s->l1_entries; i++)
+		k->l1[i] &= ~QCOW2_COPIED; /* the snapshot has it, too */
 	q->l1 = NULL; /* kept here; what takes its place is k's */
 	r = qcow2_replace_l1(q, k->l1, s->l1_entries, bytes);
 	if (r) {
@@ -152,6 +255,7 @@ static int switch_to(struct apply *k, const struct qcow2_snapshot *s)
 	}
 	KILL_POINT("apply-switched");
 	k->l1 = NULL;
+	k->counted = 0;
 	q->h.bytes = bytes;
 	r = give_up_all(k, old, entries);
 	free(old);
@@ -186,6 +290,10 @@ static int apply(struct apply *k, const struct qcow2_snapshot *s)
 	r = k->table ? count_all(k, s->l1_entries) : -ENOMEM;
 	if (!r)
 		r = switch_to(k, s);
+	if (r && k->counted)
+		undo(k, s->l1_entries);
+	if (r == -ECANCELED)
+		return err_set(k->e, r, "cancelled");
 	if (k->q->why.code)
 		return err_set(k->e, r, "%s", k->q->why.text);
 	if (r == -EFBIG)
@@ -197,9 +305,10 @@ static int apply(struct apply *k, const struct qcow2_snapshot *s)
 		 : 0;
 }
 
-int qcow2_apply_snapshot(struct qcow2 *q, const char *name, struct err *e)
+int qcow2_apply_snapshot(struct qcow2 *q, const char *name,
+			 const struct qcow2_progress *progress, struct err *e)
 {
-	struct apply k = { .q = q, .e = e };
+	struct apply k = { .q = q, .p = progress, .e = e };
 	struct qcow2_snapshot s;
 	int r = qcow2_find_snapshot(q, name, &s, e);
 

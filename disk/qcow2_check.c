@@ -144,7 +144,7 @@ static int count_l2(struct check *k, uint64_t host, uint64_t guest)
 	return 0;
 }
 
-static int progress(struct check *k, uint64_t i, uint64_t n)
+int check_progress(struct check *k, uint64_t i, uint64_t n)
 {
 	struct qcow2_check *c = k->c;
 
@@ -171,7 +171,7 @@ static int count_l1(struct check *k, const uint64_t *l1, uint64_t n)
 		if (host >> k->q->cluster_bits < k->clusters)
 			r = count_l2(k, host, i << shift);
 		if (!r)
-			r = progress(k, i, n);
+			r = check_progress(k, i, n);
 	}
 	return r;
 }

@@ -14,6 +14,8 @@
 #include "disk/file_io.h"
 #include "disk/qcow2_checking.h"
 
+#define LOOK_CLUSTERS 65536 /* between two looks at who wants to stop */
+
 static bool may_fix(const struct check *k, enum qcow2_finding kind)
 {
 	return k->c->repair == QCOW2_REPAIR_ALL ||
@@ -241,7 +243,10 @@ int check_counts(struct check *k)
 
 	look_for_overlaps(k);
 	for (c = 0; c < k->clusters && !r; c++) {
-		r = compare_one(k, c);
+		if (!(c % LOOK_CLUSTERS))
+			r = check_progress(k, c, k->clusters);
+		if (!r)
+			r = compare_one(k, c);
 		if (k->refs[c])
 			k->c->end = (c + 1) << k->q->cluster_bits;
 	}

@@ -23,6 +23,8 @@ struct check {
 __attribute__((format(printf, 3, 4))) void
 check_found(struct check *k, enum qcow2_finding kind, const char *fmt, ...);
 
+/* -ECANCELED: somebody wants to stop. */
+int check_progress(struct check *k, uint64_t i, uint64_t n);
 /* Refers to the refcount blocks. */
 void check_count_blocks(struct check *k);
 /*

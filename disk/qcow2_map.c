@@ -261,5 +261,10 @@ int qcow2_map(struct qcow2 *q, uint64_t guest, uint64_t bytes,
 	if (i >= q->h.l1_entries || !(q->l1[i] & QCOW2_OFFSET))
 		return 0;
 	r = qcow2_load_l2(q, i, &t);
-	return r ? r : map_in_table(q, t, guest, x->bytes, x);
+	if (!r)
+		r = map_in_table(q, t, guest, x->bytes, x);
+	/* What a shared table names is shared, whatever it says itself. */
+	if (!(q->l1[i] & QCOW2_COPIED))
+		x->is_ours = false;
+	return r;
 }

@@ -43,6 +43,8 @@ static int allocate(int fd, uint64_t bytes)
 {
 	int r;
 
+	if (!bytes)
+		return 0;
 	do
 		r = posix_fallocate(fd, 0, (off_t)bytes);
 	while (r == EINTR);
@@ -62,6 +64,19 @@ int file_preallocate(int fd, uint64_t bytes, enum qcow2_prealloc how,
 	}
 }
 
+static int zero(struct qcow2 *q, uint64_t at, uint64_t bytes)
+{
+	static const uint8_t zeroes[65536];
+	uint64_t n;
+	int r = 0;
+
+	for (; bytes && !r; at += n, bytes -= n) {
+		n = bytes < sizeof(zeroes) ? bytes : sizeof(zeroes);
+		r = file_write_at(q->files, q->fd, zeroes, n, at);
+	}
+	return r;
+}
+
 /* Every cluster of the disk gets one of the file; none holds data yet. */
 static int link_all(struct qcow2 *q)
 {
@@ -73,11 +88,15 @@ static int link_all(struct qcow2 *q)
 	for (at = 0; at < n && !r; at += got) {
 		r = qcow2_take(q, n - at < RUN ? n - at : RUN, &host, &got,
 			       &is_fresh);
+		if (!r && !is_fresh) /* a table was there once */
+			r = zero(q, host, got << q->cluster_bits);
 		if (!r)
 			r = qcow2_link(q, at << q->cluster_bits, got, host, 0,
 				       q->subclusters);
 	}
-	return r ? r : qcow2_flush(q);
+	if (!r)
+		r = qcow2_flush(q);
+	return r ? r : qcow2_flush(q); /* what became free by it */
 }
 
 /*

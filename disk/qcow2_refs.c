@@ -492,6 +492,8 @@ int qcow2_settle(struct qcow2 *q)
 	size_t i;
 	int r = 0, rc;
 
+	if (q->keeps_freed) /* a leak, if it is not lifted */
+		return 0;
 	q->settling = left;
 	for (i = 0; i < list.count; i++) {
 		if (list.run[i].age >= q->io_age) {

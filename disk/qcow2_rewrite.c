@@ -102,10 +102,11 @@ static int rewrite_header(struct rewrite *w)
 	if (r)
 		return r;
 	KILL_POINT("qcow2-backing-built");
+	q->is_renamed = true;
 	r = file_write_at(q->files, q->fd, w->new, w->at, 0);
 	KILL_POINT("qcow2-backing-named");
 	if (!r)
-		r = file_sync(q->files, q->fd);
+		r = qcow2_sync(q);
 	return r ? err_sys(w->e, r, "%s: writing its header", q->path) : 0;
 }
 

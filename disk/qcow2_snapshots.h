@@ -40,8 +40,16 @@ int qcow2_show_snapshot(struct qcow2 *q, const char *name, struct err *e);
  * The disk is what it was then, and the snapshot stays. What was written
  * since, and is in no other snapshot, is lost. All is flushed, nothing in
  * flight; killed at any moment the disk is the one or the other. Errors:
- * -ENOENT; -EFBIG: a refcount has no room.  (disk/qcow2_apply.c)
+ * -ENOENT; -EFBIG: a refcount has no room; -ECANCELED. progress may be NULL.
+ * (disk/qcow2_apply.c)
  */
-int qcow2_apply_snapshot(struct qcow2 *q, const char *name, struct err *e);
+struct qcow2_progress {
+	/* How far, 0..1000; other than 0 ends it: -ECANCELED. */
+	int (*tell)(void *ctx, unsigned int permille);
+	void *ctx;
+};
+
+int qcow2_apply_snapshot(struct qcow2 *q, const char *name,
+			 const struct qcow2_progress *progress, struct err *e);
 
 #endif

@@ -21,7 +21,8 @@ static void tell(struct io *io, int error)
 {
 	struct stream *s = IO_OWNER(io, struct stream, conclusion);
 
-	s->disk->job = DISK_IDLE;
+	s->disk->job =
+		error && top_of(s->disk)->is_renamed ? DISK_UNSURE : DISK_IDLE;
 	s->over(s, error);
 }
 
@@ -70,8 +71,11 @@ static int finish(struct stream *s)
 	KILL_POINT("stream-copied");
 	r = name_backing(s);
 	KILL_POINT("stream-named");
-	return r ? r
-		 : chain_cut(&qcow2_disk(s->disk)->chain, 1, s->last, &s->err);
+	if (!r)
+		r = chain_cut(&qcow2_disk(s->disk)->chain, 1, s->last, &s->err);
+	/* Both say the same again. */
+	top_of(s->disk)->is_renamed = r && top_of(s->disk)->is_renamed;
+	return r;
 }
 
 static void quiet(struct disk_hold *h)
@@ -172,11 +176,21 @@ static int check(const struct stream *s, struct err *e)
 			       "%s has internal snapshots, which its backing "
 			       "file belongs to",
 			       d->path);
-	if (d->job != DISK_IDLE)
-		return err_set(e, -EBUSY,
-			       "%s: layers of it are being merged already",
+	return disk_check_job(d, e);
+}
+
+int disk_check_job(const struct disk *d, struct err *e)
+{
+	if (d->job == DISK_IDLE)
+		return 0;
+	if (d->job == DISK_UNSURE)
+		return err_set(e, -EIO,
+			       "%s: nobody knows which backing file a header "
+			       "names since it could not be written: open the "
+			       "disk anew",
 			       d->path);
-	return 0;
+	return err_set(e, -EBUSY, "%s: layers of it are being merged already",
+		       d->path);
 }
 
 int stream_start(struct stream *s, struct err *e)

@@ -4,7 +4,9 @@
  * of the disk's queue: requests of their own between the guest's, so that
  * nothing waits for them but the last step. Until that step the disk shows
  * what it showed, through the same layers: killed at any moment it is whole,
- * and beginning again finishes it. The queue's thread.
+ * and beginning again finishes it. One that fails while it writes a header
+ * leaves the open disk as it was, and no other is begun until it is opened
+ * anew. The queue's thread.
  */
 #ifndef AMBER_DISK_STREAM_H
 #define AMBER_DISK_STREAM_H
@@ -61,6 +63,7 @@ struct merge {
 	ino_t inode;
 	struct disk_hold hold;
 	int error;
+	bool is_renamed; /* the layer names another backing file, perhaps */
 	struct io conclusion;
 };
 

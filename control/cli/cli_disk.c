@@ -199,6 +199,15 @@ static int create_file(const char *path, enum disk_format format,
 	return r;
 }
 
+static bool is_plain(const struct qcow2_options *o)
+{
+	const struct qcow2_options *d = &qcow2_defaults;
+
+	return o->version == d->version && o->cluster_bits == d->cluster_bits &&
+	       o->refcount_order == d->refcount_order && !o->is_extended &&
+	       !o->is_lazy && !o->compression;
+}
+
 /* -o preallocation=... is the only one that a raw image knows. */
 static int check_create(const struct cli *cli, enum disk_format format,
 			const struct qcow2_options *o)
@@ -211,6 +220,8 @@ static int check_create(const struct cli *cli, enum disk_format format,
 		wrong = "-F is raw or qcow2";
 	else if (cli->nargs < 3 && !o->backing)
 		wrong = "disk create: SIZE is missing";
+	else if (format == DISK_RAW && !is_plain(o))
+		wrong = "-o: a raw image has preallocation only";
 	if (!wrong)
 		return 0;
 	cli_error(NULL, "%s", wrong);
@@ -236,6 +247,11 @@ int cli_disk_create(const struct cli *cli)
 		return r;
 	if (cli->nargs > 2 && !cli_disk_size("SIZE", cli->args[2], &size))
 		return EXIT_CODE_USAGE;
+	if (size % DISK_SECTOR_BYTES) {
+		cli_error(NULL, "SIZE: %s is not a multiple of %d bytes",
+			  cli->args[2], DISK_SECTOR_BYTES);
+		return EXIT_CODE_USAGE;
+	}
 	if (o.image.backing) /* it must be there, also when SIZE is given */
 		r = size_of_backing(path, &o.image);
 	if (r)

@@ -30,12 +30,15 @@ static void found(void *ctx, enum qcow2_finding kind, const char *text)
 
 static void print_json(const char *path, const struct qcow2_check *c)
 {
+	json_t *name = json_string(path);
+
 	cli_print_json(json_pack(
-		"{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}",
-		"filename", path, "format", "qcow2", "corruptions",
-		(json_int_t)c->corruptions, "leaks", (json_int_t)c->leaks,
-		"corruptions-fixed", (json_int_t)c->fixed_corruptions,
-		"leaks-fixed", (json_int_t)c->fixed_leaks, "total-clusters",
+		"{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}",
+		"filename", name ? name : json_string("(not UTF-8)"), "format",
+		"qcow2", "corruptions", (json_int_t)c->corruptions, "leaks",
+		(json_int_t)c->leaks, "corruptions-fixed",
+		(json_int_t)c->fixed_corruptions, "leaks-fixed",
+		(json_int_t)c->fixed_leaks, "total-clusters",
 		(json_int_t)c->clusters, "allocated-clusters",
 		(json_int_t)c->allocated, "fragmented-clusters",
 		(json_int_t)c->fragmented, "compressed-clusters",
@@ -162,6 +165,8 @@ static int open_image(const struct cli *cli, struct err *e)
 	r = fstat(fd, &st) < 0 ? -errno : 0;
 	if (!r && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		r = err_set(e, -EINVAL, "%s is no image", cli->args[1]);
+	if (!r && writes)
+		r = disk_check_protection(fd, cli->args[1], e);
 	if (!r)
 		r = image_lock(fd, writes, cli->args[1], e);
 	if (!r)

@@ -3,6 +3,7 @@
  * argv against the rows of the table. Pure but for memory. Invariant: what
  * is in cli->given and cli->args is allowed by the command's row.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,7 +264,8 @@ static int parse_words(struct parse *p)
 	while (!r && p->at < p->argc) {
 		const char *word = p->argv[p->at++];
 
-		if (!options || word[0] != '-' || !word[1])
+		if (!options || word[0] != '-' || !word[1] ||
+		    isdigit((unsigned char)word[1])) /* "-1M" is a size */
 			p->cli->args[p->cli->nargs++] = word;
 		else if (strcmp(word, "--") == 0)
 			options = false;

@@ -143,6 +143,107 @@ def snapshot_of_another_size_is_gone_back_to(home):
     is_like(home, "one.raw")
 
 
+def numbers(home, name):
+    """Reads and writes big-endian numbers of an image."""
+    f = open(f"{home.dir}/{name}", "r+b")
+
+    def number(at, new=None):
+        f.seek(at)
+        if new is not None:
+            f.write(struct.pack(">Q", new))
+            f.flush()
+            return new
+        return struct.unpack(">Q", f.read(8))[0]
+    return number
+
+
+def gone_back_to_snapshot_shares_what_its_tables_claim_for_themselves(home):
+    sh(home, "qemu-img", "create", "-q", "-f", "qcow2", "s.qcow2", "1M")
+    sh(home, "qemu-io", "-c", "write -P 1 0 64k", "s.qcow2")
+    sh(home, "qemu-img", "snapshot", "-c", "a", "s.qcow2")
+    sh(home, "qemu-io", "-c", "write -P 2 0 64k", "s.qcow2")
+    sh(home, "qemu-img", "convert", "-l", "a", "-O", "raw", "s.qcow2", "a.raw")
+    number = numbers(home, "s.qcow2")
+    l2 = number(number(number(64))) & 0xfffffffffffe00
+    number(l2, number(l2) | 1 << 63)  # a bit that nobody checks in a snapshot
+    disk(home, "apply", "s.qcow2", "a")
+    is_like(home, "a.raw")
+    disk(home, "create", "-b", "s.qcow2", "-F", "qcow2", "over.qcow2")
+    sh(home, "qemu-io", "-c", "write -P 9 0 64k", "over.qcow2")
+    disk(home, "commit", "over.qcow2")
+    is_like(home, "a.raw", "a")
+
+
+def apply_that_is_refused_changes_no_count(home):
+    sh(home, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "refcount_bits=2", "s.qcow2", "4M")
+    sh(home, "qemu-io", "-c", "write 0 1M", "s.qcow2")
+    sh(home, "qemu-img", "snapshot", "-c", "a", "s.qcow2")
+    sh(home, "qemu-io", "-c", "write 1M 1M", "-c", "write 2M 1M", "s.qcow2")
+    sh(home, "qemu-img", "snapshot", "-c", "b", "s.qcow2")
+    for name in ("b", "a", "b", "a"):
+        done = disk(home, "apply", "s.qcow2", name, status=None)
+        check(done.status == 0 or "no room" in done.err, done)
+        sh(home, "qemu-img", "check", "-q", "s.qcow2")
+
+
+def snapshot_with_one_table_many_times_is_refused(home):
+    sh(home, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M,refcount_bits=64",
+       "s.qcow2", "1M")
+    sh(home, "qemu-io", "-c", "write 0 64k", "s.qcow2")
+    sh(home, "qemu-img", "snapshot", "-c", "a", "s.qcow2")
+    number = numbers(home, "s.qcow2")
+    entry, end = number(number(number(64))), os.path.getsize(f"{home.dir}/s.qcow2")
+    end = (end + (2 << 20) - 1) >> 21 << 21
+    with open(f"{home.dir}/s.qcow2", "r+b") as f:
+        f.seek(end)
+        f.write(struct.pack(">Q", entry) * (4 << 20))
+        f.seek(number(64))
+        f.write(struct.pack(">QI", end, 4 << 20))
+    done = disk(home, "apply", "s.qcow2", "a", status=1)
+    check("twice" in done.err, done)
+
+
+def preallocated_image_is_zero_and_leaks_nothing(home):
+    for options in ("cluster_size=512", "cluster_size=1k", "cluster_size=512,refcount_bits=64"):
+        disk(home, "create", "-o", f"preallocation=metadata,{options}", "p.qcow2", "200M")
+        sh(home, "qemu-img", "check", "-q", "p.qcow2")
+        sh(home, "qemu-img", "create", "-q", "-f", "raw", "zero.raw", "200M")
+        disk(home, "compare", "p.qcow2", "zero.raw")
+        os.unlink(f"{home.dir}/p.qcow2")
+    disk(home, "create", "-f", "raw", "-o", "preallocation=falloc", "e.raw", "0")
+
+
+def frozen_layer_is_not_repaired(home):
+    flat(home, 1)
+    disk(home, "convert", "flat.raw", "a.qcow2")
+    break_counts(home, "counts are noise")
+    os.chmod(f"{home.dir}/a.qcow2", 0o444)
+    with open(f"{home.dir}/a.qcow2", "rb") as f:
+        before = f.read()
+    done = disk(home, "check", "--repair", "--yes", "a.qcow2", status=1)
+    check("may not be written" in done.err, done)
+    with open(f"{home.dir}/a.qcow2", "rb") as f:
+        check(f.read() == before, "it was written to")
+
+
+def mistakes_with_images_are_named(home):
+    flat(home, 1)
+    disk(home, "convert", "flat.raw", "a.qcow2")
+    for command, words in ((["create", "-f", "raw", "-o", "cluster_size=4k", "x.raw", "1M"],
+                            "preallocation only"),
+                           (["create", "-f", "raw", "x.raw", "100"], "multiple of 512"),
+                           (["resize", "a.qcow2", "-512K"], "--shrink"),
+                           (["rebase", "-b", "a.qcow2", "-F", "qcow2", "a.qcow2"],
+                            "stand on itself")):
+        done = disk(home, *command, status=None)
+        check(done.status in (1, 2) and words in done.err and done.err.count("\n") == 1,
+              f"{command}: {done}")
+    disk(home, "resize", "--shrink", "a.qcow2", "-512K")
+    os.rename(f"{home.dir}/a.qcow2", os.fsencode(f"{home.dir}/q") + b"\xff.qcow2")
+    done = home.amber("disk", "check", "--json", "q\udcff.qcow2", cwd=home.dir)
+    equal(done.json()["filename"], "(not UTF-8)")
+
+
 def break_counts(home, what):
     """Damages the refcount structures of a.qcow2, and nothing else."""
     with open(f"{home.dir}/a.qcow2", "r+b") as f:
@@ -263,6 +364,12 @@ if __name__ == "__main__":
          new_layer_has_subclusters_unless_they_are_not_wanted,
          internal_snapshot_is_shown_and_gone_back_to,
          snapshot_of_another_size_is_gone_back_to,
+         gone_back_to_snapshot_shares_what_its_tables_claim_for_themselves,
+         apply_that_is_refused_changes_no_count,
+         snapshot_with_one_table_many_times_is_refused,
+         preallocated_image_is_zero_and_leaks_nothing,
+         frozen_layer_is_not_repaired,
+         mistakes_with_images_are_named,
          refcounts_are_made_anew_from_what_is_referred_to,
          marks_go_with_the_repair,
          stream_stops_where_it_is_told_to,

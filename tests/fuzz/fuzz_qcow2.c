@@ -174,7 +174,7 @@ static void go_back(int fd)
 	if (qcow2_open(&q, fd, "image", &file_ops_real, QCOW2_WRITE, 1 << 20,
 		       NULL))
 		return;
-	qcow2_apply_snapshot(&q, "one", NULL);
+	qcow2_apply_snapshot(&q, "one", NULL, NULL);
 	qcow2_fini(&q);
 }
 

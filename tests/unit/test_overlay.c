@@ -440,6 +440,99 @@ START_TEST(layer_that_grows_is_read_all_the_same)
 }
 END_TEST
 
+static int merge_layer(unsigned int layer, struct err *e)
+{
+	struct merge m = { .disk = rig.disk,
+			   .layer = layer,
+			   .over = merge_over };
+	int r;
+
+	ended.is_over = false;
+	*e = (struct err)ERR_NONE;
+	r = merge_start(&m, e);
+	if (r)
+		return r;
+	r = run_to_end();
+	*e = m.stream.err;
+	return r;
+}
+
+/* Each sync and each read fails once: what is open stays right, what is on
+ * the disk opens and shows the same, and a merge of it then works. */
+static void a_merge_that_fails_loses_nothing(enum fault_call call,
+					     unsigned int at)
+{
+	struct fault_ops fault;
+	struct err e = ERR_NONE;
+	bool failed;
+
+	fault_init(&fault);
+	image_init(&rig);
+	rig.ops = &fault.ops;
+	make_raw();
+	open_raw(DISK_WRITEBACK);
+	put(0, 65536, 'a');
+	must_push("1.qcow2");
+	put(65536, 65536, 'b');
+	must_push("2.qcow2");
+	put(131072, 65536, 'c');
+	must_push("3.qcow2");
+	put(196608, 65536, 'd');
+	ck_assert_int_eq(image_do(&rig, DISK_FLUSH, 0, NULL, 0), 0);
+	fault_set(&fault, call, EIO, at, false);
+	failed = merge_layer(1, &e) != 0;
+	fault_set(&fault, call, 0, 0, false);
+	shows_three();
+	/* No other layer goes while two disagree about what is behind. */
+	if (failed && !merge_layer(1, &e))
+		failed = false;
+	if (failed)
+		ck_assert_int_ne(merge_layer(1, &e), 0);
+	shows_three();
+	image_close(&rig);
+	snprintf(rig.path, sizeof(rig.path), "%s/3.qcow2", rig.dir);
+	image_open(&rig);
+	shows_three();
+	if (disk_layers(rig.disk) == 4)
+		ck_assert_msg(!merge_layer(1, &e), "%s", e.text);
+	IMAGE_MUST(&rig, "rm 1.qcow2");
+	shows_three();
+	image_close(&rig);
+	image_open(&rig);
+	shows_three();
+	image_fini(&rig);
+}
+
+START_TEST(failed_merge_loses_nothing)
+{
+	unsigned int at;
+
+	for (at = 0; at < 40; at++)
+		a_merge_that_fails_loses_nothing(FAULT_READ, at);
+	for (at = 0; at < 10; at++)
+		a_merge_that_fails_loses_nothing(FAULT_WRITE, at);
+	for (at = 0; at < 10; at++)
+		a_merge_that_fails_loses_nothing(FAULT_SYNC, at);
+}
+END_TEST
+
+START_TEST(layer_does_not_stand_on_a_file_that_took_the_name)
+{
+	struct err e = ERR_NONE;
+
+	image_init(&rig);
+	make_raw();
+	open_raw(DISK_WRITEBACK);
+	put(0, 4096, 'a');
+	IMAGE_MUST(&rig, "mv base.raw moved.raw; truncate -s 4M base.raw");
+	ck_assert_int_eq(push("1.qcow2", &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, "another file"));
+	ck_assert_int_ne(image_sh(&rig, "test -e 1.qcow2"), 0);
+	is_all(0, 4096, 'a');
+	image_fini(&rig);
+}
+END_TEST
+
 /* --- links ----------------------------------------------------------- */
 
 START_TEST(layers_are_linked_all_or_none)
@@ -479,6 +572,8 @@ int main(void)
 		merge_takes_a_layer_out_below_a_running_disk,
 		merge_leaves_a_layer_alone_that_others_use,
 		layer_that_grows_is_read_all_the_same,
+		failed_merge_loses_nothing,
+		layer_does_not_stand_on_a_file_that_took_the_name,
 		layers_are_linked_all_or_none,
 	};
 
