@@ -18,6 +18,8 @@
 #include "vmm/acpi.h"
 #include "vmm/boot.h"
 #include "vmm/machine_private.h"
+#include "vmm/machine_state.h"
+#include "vmm/ram_image.h"
 
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define CMDLINE_BYTES	(8u << 10) /* the kernel's own limit is checked later */
@@ -156,6 +158,28 @@ static int set_boot_cpu(struct machine *m, const struct boot_result *boot,
 	return 0;
 }
 
+static int load(struct machine *m, struct boot_result *boot, struct buf *report,
+		struct err *e)
+{
+	int r = write_cmdline(m->cfg.vm, &m->cmdline);
+
+	return r ? err_sys(e, r, "command line")
+		 : load_kernel(m, boot, report, e);
+}
+
+static int map_memory(struct machine *m, struct err *e)
+{
+	return ram_image_map(&m->ram, m->cfg.memory_fd, e);
+}
+
+/* Nothing has begun in a new machine: its devices are quiet at once. */
+static int load_state(struct machine *m, struct err *e)
+{
+	if (!machine_quiesce(m))
+		return err_set(e, -EBUSY, "a new machine's devices are busy");
+	return machine_load(m, m->cfg.state, m->cfg.state_bytes, e);
+}
+
 static int build(struct machine *m, struct buf *report, struct err *e)
 {
 	struct phase_clock clock = { report, clock_mono_ns() };
@@ -170,10 +194,7 @@ static int build(struct machine *m, struct buf *report, struct err *e)
 	if (r)
 		return r;
 	phase(&clock, "kvm");
-	r = write_cmdline(m->cfg.vm, &m->cmdline);
-	if (r)
-		return err_sys(e, r, "command line");
-	r = load_kernel(m, &boot, report, e);
+	r = m->cfg.state ? map_memory(m, e) : load(m, &boot, report, e);
 	if (r)
 		return r;
 	phase(&clock, "load");
@@ -183,13 +204,15 @@ static int build(struct machine *m, struct buf *report, struct err *e)
 	phase(&clock, "devices");
 	if (!r)
 		r = machine_add_vcpus(m, e);
-	if (!r)
+	if (!r && !m->cfg.state)
 		r = set_boot_cpu(m, &boot, e);
 	if (!r)
 		r = machine_start_virtio(m, e);
 	if (!r)
 		r = machine_start_threads(m, e);
 	phase(&clock, "cpus");
+	if (!r && m->cfg.state)
+		r = load_state(m, e);
 	return r;
 }
 

@@ -42,6 +42,13 @@ struct machine_config {
 	struct vport_config port[VCONSOLE_PORTS_MAX - 1];
 	unsigned int ports;
 	struct machine_ops ops;
+	/*
+	 * Saved state and memory (vmm/machine_state.h, vmm/ram_image.h) instead
+	 * of a kernel; NULL: a fresh start. Borrowed while it is built.
+	 */
+	const uint8_t *state;
+	size_t state_bytes;
+	int memory_fd;
 	/* A kernel of the boot list was passed over. On the builder's thread.
 	 */
 	void (*refused)(void *ctx, const char *path, const struct err *why);

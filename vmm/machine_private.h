@@ -73,6 +73,7 @@ struct machine {
 	struct bus ports, mmio;
 	struct machine_devices dev; /* owned */
 	struct vcpu *vcpu;	    /* owned, cpus of them */
+	struct kvm_cpuid2 *cpuid;   /* owned: what they all have; APIC id 0 */
 	uint32_t vcpus;		    /* how many were made */
 	_Atomic uint32_t running;   /* vCPUs that are not parked */
 	bool is_quiescing;	    /* since machine_quiesce(); loop thread */

@@ -147,7 +147,8 @@ int machine_add_vcpus(struct machine *m, struct err *e)
 	r = cpuid_apply(cpuid, &cc, e);
 	for (i = 0; !r && i < c->cpus; i++)
 		r = add_vcpu(m, cpuid, e);
-	free(cpuid);
+	cpuid_set_apic_id(cpuid, 0);
+	m->cpuid = cpuid;
 	return r;
 }
 
@@ -177,6 +178,8 @@ void machine_remove_vcpus(struct machine *m)
 		close(v->fd);
 	}
 	free(m->vcpu);
+	free(m->cpuid);
 	m->vcpu = NULL;
+	m->cpuid = NULL;
 	m->vcpus = 0;
 }

@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "devices/platform.h"
 
@@ -53,7 +54,7 @@ int ram_create(struct ram *ram, uint64_t bytes, struct err *e)
 {
 	int r;
 
-	*ram = (struct ram){ .bytes = bytes };
+	*ram = (struct ram){ .bytes = bytes, .image_fd = -1 };
 	ram->host = map_aligned(bytes);
 	if (!ram->host)
 		return err_sys(e, -errno, "guest memory: mapping %llu MiB",
@@ -76,7 +77,9 @@ void ram_destroy(struct ram *ram)
 {
 	if (ram->host)
 		munmap(ram->host, ram->bytes);
-	*ram = (struct ram){ 0 };
+	if (ram->host && ram->image_fd >= 0)
+		close(ram->image_fd);
+	*ram = (struct ram){ .image_fd = -1 };
 }
 
 int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e)
@@ -105,6 +108,8 @@ void ram_discard(const struct ram *ram, void *host, uint64_t bytes)
 {
 	uint64_t at = (uint64_t)((uint8_t *)host - ram->host);
 
+	if (ram->image_fd >= 0)
+		return;
 	/* A failure costs memory, nothing else. */
 	if (at <= ram->bytes && bytes <= ram->bytes - at)
 		madvise(host, bytes, MADV_DONTNEED);

@@ -18,6 +18,7 @@ struct ram {
 	uint8_t *host; /* the mapping, owned; NULL: none */
 	uint64_t bytes;
 	struct gmem mem;
+	int image_fd; /* owned: what untouched pages show; -1: zeroes */
 };
 
 /*
@@ -32,7 +33,9 @@ int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e);
 
 /*
  * Gives [host, host + bytes) of the mapping back to the host: it reads as
- * zeroes from then on. Page aligned; while vCPUs run, too. Any thread.
+ * zeroes from then on. Memory that shows an image is kept as it is: what the
+ * image has there would come back. Page aligned; while vCPUs run, too. Any
+ * thread.
  */
 void ram_discard(const struct ram *ram, void *host, uint64_t bytes);
 

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine that is saved, taken down, built from what was saved, and goes
+ * on: with a real KVM and tiny guests that say what they remember.
+ */
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "devices/console.h"
+#include "tests/unit/suite.h"
+#include "vmm/machine.h"
+#include "vmm/machine_private.h"
+#include "vmm/machine_state.h"
+#include "vmm/ram_image.h"
+
+#define MIB	  (1u << 20)
+#define TIMEOUT_S 20
+#define STATE_MAX (64u << 20)
+
+static struct vm_config config;
+static struct console *console;
+static struct machine *m;
+static struct buf state;
+static int image = -1;
+static uint64_t cursor;
+static char said[65536]; /* the console, so far */
+static size_t said_len;
+static sem_t output, parked;
+static _Atomic bool has_end;
+
+/* --- a machine ------------------------------------------------------- */
+
+static void on_output(void *ctx)
+{
+	(void)ctx;
+	sem_post(&output);
+}
+
+static void on_parked(void *ctx)
+{
+	(void)ctx;
+	sem_post(&parked);
+}
+
+static void on_report(void *ctx)
+{
+	(void)ctx;
+	has_end = true;
+	sem_post(&output);
+}
+
+static void wait_for_post(sem_t *s)
+{
+	struct timespec due;
+
+	clock_gettime(CLOCK_REALTIME, &due);
+	due.tv_sec += TIMEOUT_S;
+	ck_assert_msg(!sem_timedwait(s, &due), "nothing happens: %s", said);
+}
+
+static void set_up(const char *guest, const char *append)
+{
+	struct console_config cc = { .on_output = on_output };
+	struct err e = ERR_NONE;
+	static char path[64];
+
+	snprintf(path, sizeof(path), "build/guests/%s.elf", guest);
+	config = (struct vm_config){ .memory_bytes = 64 * MIB, .cpus = 1 };
+	config.kernel[0] = path;
+	config.kernels = 1;
+	config.append = (char *)(uintptr_t)append;
+	sem_init(&output, 0, 0);
+	sem_init(&parked, 0, 0);
+	ck_assert_int_eq(vcpu_install_kick(&e), 0);
+	ck_assert_int_eq(console_create(&console, &cc, &e), 0);
+	buf_init(&state, STATE_MAX);
+}
+
+static int try_build(bool from_state, struct err *e)
+{
+	struct machine_config mc = {
+		.vm = &config,
+		.console = console,
+		.ops = { NULL, on_report, on_parked },
+	};
+
+	if (from_state) {
+		mc.state = state.data;
+		mc.state_bytes = state.len;
+		mc.memory_fd = image;
+	}
+	return machine_build(&m, &mc, NULL, e);
+}
+
+static void build(bool from_state)
+{
+	struct err e = ERR_NONE;
+	int r = try_build(from_state, &e);
+
+	ck_assert_msg(!r, "%s", e.text);
+}
+
+static void tear_down(void)
+{
+	machine_destroy(m);
+	m = NULL;
+	console_destroy(console);
+	buf_fini(&state);
+	if (image >= 0)
+		close(image);
+	image = -1;
+}
+
+static void park(void)
+{
+	if (machine_is_parked(m))
+		return;
+	machine_park(m);
+	while (!machine_is_parked(m))
+		wait_for_post(&parked);
+	while (!machine_quiesce(m))
+		wait_for_post(&parked);
+}
+
+/* The machine is gone, and all of it is in state and image. */
+static void put_away(void)
+{
+	struct ram_image_figures figures;
+	struct err e = ERR_NONE;
+
+	park();
+	if (image >= 0)
+		close(image);
+	buf_reset(&state);
+	image = memfd_create("memory", MFD_CLOEXEC);
+	ck_assert_msg(!machine_save(m, &state, &e), "%s", e.text);
+	ck_assert_msg(!ram_image_write(&m->ram, image, &figures, &e), "%s",
+		      e.text);
+	ck_assert_uint_gt(figures.written, 0);
+	ck_assert_uint_lt(figures.written, 2048);
+	machine_destroy(m);
+	m = NULL;
+}
+
+/* --- what it says ---------------------------------------------------- */
+
+static void read_console(void)
+{
+	do {
+		said_len += console_read(console, &cursor, said + said_len,
+					 sizeof(said) - 1 - said_len, NULL);
+	} while (!console_ack(console, cursor));
+	said[said_len] = '\0';
+}
+
+static const char *wait_for(const char *text, const char *from)
+{
+	const char *at;
+
+	for (;;) {
+		read_console();
+		at = strstr(from, text);
+		if (at)
+			return at;
+		wait_for_post(&output);
+	}
+}
+
+/* The nonce and count of the last whole line. */
+static void last_line(char nonce[32], unsigned int *count)
+{
+	char *end = strrchr(said, '\n'), *at;
+
+	ck_assert_ptr_nonnull(end);
+	*end = '\0';
+	at = strrchr(said, '\n');
+	at = at ? at + 1 : said;
+	ck_assert_msg(sscanf(at, "nonce=%31s count=%u", nonce, count) == 2,
+		      "'%s'", at);
+	*end = '\n';
+}
+
+/* --- promises -------------------------------------------------------- */
+
+START_TEST(restored_guest_continues_counting)
+{
+	char before[32], after[32];
+	unsigned int was, is, i;
+
+	set_up("nonce", "period_ms=10");
+	build(false);
+	machine_run(m);
+	wait_for("count=5", said);
+	for (i = 0; i < 5; i++) {
+		put_away();
+		read_console();
+		last_line(before, &was);
+		build(true);
+		ck_assert(machine_is_parked(m));
+		machine_run(m);
+		while (said_len < sizeof(said) - 1000) {
+			wait_for_post(&output);
+			read_console();
+			last_line(after, &is);
+			if (is >= was + 3)
+				break;
+		}
+		ck_assert_str_eq(before, after);
+		ck_assert_uint_ge(is, was + 3);
+	}
+	/* Each count once, in order, whatever happened between two. */
+	read_console();
+	last_line(after, &is);
+	for (i = 1; i <= is; i++) {
+		char want[64];
+		const char *at;
+
+		snprintf(want, sizeof(want), "nonce=%s count=%u\r\n", after, i);
+		at = strstr(said, want);
+		if (!at) {
+			snprintf(want, sizeof(want), "nonce=%s count=%u\n",
+				 after, i);
+			at = strstr(said, want);
+		}
+		ck_assert_msg(at != NULL, "count %u is missing in %s", i, said);
+		ck_assert_ptr_null(strstr(at + 1, want));
+	}
+	tear_down();
+}
+END_TEST
+
+START_TEST(saved_machine_says_the_same_when_saved_again)
+{
+	struct err e = ERR_NONE;
+	struct buf again;
+
+	set_up("nonce", "period_ms=1000");
+	build(false);
+	machine_run(m);
+	wait_for("count=1", said);
+	put_away();
+	build(true);
+	buf_init(&again, STATE_MAX);
+	ck_assert_msg(!machine_save(m, &again, &e), "%s", e.text);
+	ck_assert_uint_eq(again.len, state.len);
+	buf_fini(&again);
+	tear_down();
+}
+END_TEST
+
+START_TEST(another_machine_is_refused_by_what_differs)
+{
+	struct err e = ERR_NONE;
+
+	set_up("nonce", "period_ms=1000");
+	build(false);
+	machine_run(m);
+	wait_for("count=1", said);
+	put_away();
+	config.memory_bytes = 32 * MIB;
+	ck_assert_int_eq(try_build(true, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, "memory"));
+	config.memory_bytes = 64 * MIB;
+	config.cpus = 2;
+	e = (struct err)ERR_NONE;
+	ck_assert_int_ne(try_build(true, &e), 0);
+	ck_assert_msg(e.text[0] != 0, "no reason");
+	config.cpus = 1;
+	strcpy(config.cpu_disable[0], "xsave");
+	config.cpu_disables = 1;
+	e = (struct err)ERR_NONE;
+	ck_assert_int_eq(try_build(true, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.text, "CPUID leaf"));
+	config.cpu_disables = 0;
+	build(true);
+	tear_down();
+}
+END_TEST
+
+/* Whatever byte is another one: an error, or a machine, never a crash. */
+START_TEST(damaged_state_is_an_error)
+{
+	struct err e;
+	size_t i, refused = 0;
+
+	set_up("nonce", "period_ms=1000");
+	build(false);
+	machine_run(m);
+	wait_for("count=1", said);
+	put_away();
+	for (i = 0; i < state.len; i += 1 + state.len / 40) {
+		((uint8_t *)state.data)[i] ^= 0x41;
+		e = (struct err)ERR_NONE;
+		m = NULL;
+		refused += try_build(true, &e) != 0;
+		machine_destroy(m);
+		((uint8_t *)state.data)[i] ^= 0x41;
+	}
+	ck_assert_uint_gt(refused, 35); /* checksums find all of them */
+	m = NULL;
+	build(true);
+	tear_down();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		restored_guest_continues_counting,
+		saved_machine_says_the_same_when_saved_again,
+		another_machine_is_refused_by_what_differs,
+		damaged_state_is_an_error,
+	};
+
+	if (access("/dev/kvm", R_OK | W_OK)) {
+		printf("/dev/kvm is missing or not writable\n");
+		return 77;
+	}
+	return SUITE_RUN("machine_state", tests);
+}
