@@ -8,6 +8,8 @@
 
 #include "vmm/vcpu_state.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 static struct vcpu_state st, again;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
