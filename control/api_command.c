@@ -51,6 +51,8 @@ static enum problem_code code_of(const struct call *call, int error)
 	default:
 		break;
 	}
+	if (error == -EOPNOTSUPP || error == -ENOSPC)
+		return PROBLEM_INTERNAL;
 	if (command_of(call) == VM_CMD_START ||
 	    command_of(call) == VM_CMD_RESET ||
 	    command_of(call) == VM_CMD_REBOOT)

@@ -19,6 +19,7 @@
 #include "control/record.h"
 #include "control/text.h"
 #include "devices/console.h"
+#include "snapshot/suspend.h"
 
 #define PIECE_BYTES	 4096
 #define PIECES_PER_ROUND 64 /* then others get their turn */
@@ -284,6 +285,30 @@ static void on_gone(void *ctx, const struct vm_end *end)
 		c->hooks.gone(c->hooks.ctx, end);
 }
 
+/* --- the store: on a worker's thread ------------------------------------ */
+
+static int save_machine(void *ctx, struct machine *m,
+			char text[VM_TEXT_MAX + 1], struct err *e)
+{
+	const struct control *c = ctx;
+
+	return suspend_save(c->dir, c->config, m, text, e);
+}
+
+static int load_machine(void *ctx, struct vm_saved *out, struct err *e)
+{
+	const struct control *c = ctx;
+
+	return suspend_load(c->dir, c->config, out, e);
+}
+
+static void consume_machine(void *ctx)
+{
+	const struct control *c = ctx;
+
+	suspend_remove(c->dir);
+}
+
 /* --- life --------------------------------------------------------------- */
 
 int control_create(struct control **out, const struct control_config *config,
@@ -313,6 +338,15 @@ int control_create(struct control **out, const struct control_config *config,
 	c->hooks = config->hooks;
 	c->owner = geteuid();
 	c->pid = getpid();
+	c->dir = config->dir;
+	if (c->dir >= 0)
+		observer.store = (struct vm_store){
+			.ctx = c,
+			.save = save_machine,
+			.load = load_machine,
+			.consume = consume_machine,
+			.has_saved = suspend_exists(c->dir),
+		};
 	last = journal_last(config->dir);
 	r = events_create(&c->events, last, e);
 	if (!r)

@@ -45,6 +45,7 @@ struct control_config {
 struct control {
 	struct loop *loop;		/* borrowed */
 	const struct vm_config *config; /* borrowed */
+	int dir;			/* borrowed: of the VM; -1: none */
 	struct control_hooks hooks;
 	struct vm *vm;	       /* owned */
 	struct events *events; /* owned */

@@ -10,6 +10,7 @@
 #include "control/json_out.h"
 #include "control/limits.h"
 #include "control/text.h"
+#include "snapshot/suspend.h"
 
 int record_to_json(const struct record *r, struct buf *out)
 {
@@ -105,6 +106,9 @@ int record_load_offline(struct record *r, int dir, struct err *e)
 	}
 	if (ret)
 		return ret;
+	/* What is there in full counts, whatever was written before a kill. */
+	if (suspend_exists(dir))
+		r->state = VM_SUSPENDED;
 	if (r->state == VM_DEFINED || r->state == VM_STOPPED ||
 	    r->state == VM_SUSPENDED)
 		return 0;

@@ -204,6 +204,9 @@ static const struct route table[] = {
 	     "Press the ACPI power button, nothing else"),
 	POST("nmi", VM_CMD_NMI, plain_params,
 	     "Send every vCPU a non-maskable interrupt"),
+	POST("suspend", VM_CMD_SUSPEND, plain_params,
+	     "Put the VM away on disk and end its process; start brings it "
+	     "back"),
 	ASK("ping", "Ask the guest's agent for a sign of life; measures it"),
 	ASK("info", "The agent's version and commands"),
 	ASK("osinfo", "The guest's operating system, as its agent tells"),

@@ -332,6 +332,7 @@ int vblk_create(struct vblk **out, const struct vblk_config *cfg, struct err *e)
 		return err_sys(e, -ENOMEM, "%s", cfg->virtio.id);
 	b->cfg = *cfg;
 	b->host.wake_fd = -1;
+	pthread_cond_init(&b->host.flush.changed, NULL);
 	vblk_list_init(&b->host.finished);
 	vblk_list_init(&b->host.held);
 	vblk_set_limits(b, cfg->bytes_per_s, cfg->ops_per_s);
@@ -370,6 +371,7 @@ void vblk_destroy(struct vblk *b)
 	if (b->host.wake_fd >= 0)
 		close(b->host.wake_fd);
 	free(b->host.requests);
+	pthread_cond_destroy(&b->host.flush.changed);
 	virtio_fini(&b->virtio);
 	free(b);
 }

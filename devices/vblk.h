@@ -54,6 +54,13 @@ void vblk_set_limits(struct vblk *b, uint64_t bytes_per_s, uint64_t ops_per_s);
  */
 int vblk_may_resume(struct vblk *b, bool accept, struct err *e);
 
+/*
+ * All that was written is on the disk, and nothing is left for its closing.
+ * Waits as long as the storage takes. The device is quiet; any thread but the
+ * disk's. Errors: what the flush gave; -EIO: the disk is in doubt.
+ */
+int vblk_flush(struct vblk *b, struct err *e);
+
 enum vblk_kind { VBLK_READ, VBLK_WRITE, VBLK_FLUSH, VBLK_DISCARD, VBLK_KINDS };
 
 struct vblk_stats {

@@ -109,6 +109,14 @@ struct vblk {
 			unsigned int count;
 			uint16_t queue[VBLK_REQUESTS], head[VBLK_REQUESTS];
 		} loaded;
+		struct { /* vblk_flush(); v->lock, but the first and last */
+			_Atomic bool is_wanted;
+			bool is_over;
+			int error;
+			pthread_cond_t changed;
+			struct disk_request r;
+		} flush;
+		bool is_dead; /* v->lock: the thread can't go on */
 		_Atomic bool is_stopping;
 		_Atomic bool accept; /* the disk was verified */
 		struct limits limits;

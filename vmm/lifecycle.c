@@ -29,20 +29,20 @@
 /* clang-format off */
 static const struct lifecycle_rule
 rules[VM_STATE_COUNT][VM_COMMAND_COUNT] = {
-/*                   start         pause        resume        shutdown     stop     reboot        reset         powerbutton   nmi */
-[VM_DEFINED]    = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start") },
-[VM_STARTING]   = {  JOIN,         WAIT,        WAIT,         WAIT,        DO,      WAIT,         WAIT,         WAIT,         WAIT },
-[VM_RUNNING]    = {  ALREADY,      DO,          ALREADY,      DO,          DO,      DO,           DO,           DO,           DO },
-[VM_PAUSING]    = {  WAIT,         JOIN,        WAIT,         WAIT,        DO,      WAIT,         WAIT,         WAIT,         WAIT },
-[VM_PAUSED]     = {  NO("resume"), ALREADY,     DO,           NO("resume"), DO,     NO("resume"), DO,           NO("resume"), NO("resume") },
-[VM_SUSPENDING] = {  NO("wait"),   NO("wait"),  NO("wait"),   NO("wait"),  NO("wait"), NO("wait"), NO("wait"),  NO("wait"),   NO("wait") },
-[VM_SUSPENDED]  = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start") },
-[VM_STOPPING]   = {  NO("wait"),   NO("stop"),  NO("stop"),   JOIN,        DO,      NO("stop"),   NO("stop"),   DO,           DO },
-[VM_STOPPED]    = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start") },
-[VM_RESETTING]  = {  NO("wait"),   NO("reset"), NO("reset"),  NO("stop"),  DO,      JOIN,         DO,           DO,           DO },
-[VM_RESTORING]  = {  NO("wait"),   NO("wait"),  NO("wait"),   NO("wait"),  NO("wait"), NO("wait"), NO("wait"),  NO("wait"),   NO("wait") },
-[VM_CRASHED]    = {  NO("reset"),  NO("reset"), NO("reset"),  NO("stop"),  DO,      NO("reset"),  DO,           NO("reset"),  NO("reset") },
-[VM_IO_ERROR]   = {  NO("resume"), ALREADY,     DO,           NO("resume"), DO,     NO("resume"), DO,           NO("resume"), NO("resume") },
+/*                   start         pause        resume        shutdown     stop     reboot        reset         powerbutton   nmi          suspend */
+[VM_DEFINED]    = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start"),   NO("start") },
+[VM_STARTING]   = {  JOIN,         WAIT,        WAIT,         WAIT,        DO,      WAIT,         WAIT,         WAIT,         WAIT,   WAIT },
+[VM_RUNNING]    = {  ALREADY,      DO,          ALREADY,      DO,          DO,      DO,           DO,           DO,           DO,   DO },
+[VM_PAUSING]    = {  WAIT,         JOIN,        WAIT,         WAIT,        DO,      WAIT,         WAIT,         WAIT,         WAIT,   WAIT },
+[VM_PAUSED]     = {  NO("resume"), ALREADY,     DO,           NO("resume"), DO,     NO("resume"), DO,           NO("resume"), NO("resume"),   DO },
+[VM_SUSPENDING] = {  NO("wait"),   NO("wait"),  NO("wait"),   NO("wait"),  NO("wait"), NO("wait"), NO("wait"),  NO("wait"),   NO("wait"),   JOIN },
+[VM_SUSPENDED]  = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start"),   ALREADY },
+[VM_STOPPING]   = {  NO("wait"),   NO("stop"),  NO("stop"),   JOIN,        DO,      NO("stop"),   NO("stop"),   DO,           DO,   NO("stop") },
+[VM_STOPPED]    = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start"),   NO("start") },
+[VM_RESETTING]  = {  NO("wait"),   NO("reset"), NO("reset"),  NO("stop"),  DO,      JOIN,         DO,           DO,           DO,   NO("reset") },
+[VM_RESTORING]  = {  NO("wait"),   NO("wait"),  NO("wait"),   NO("wait"),  NO("wait"), NO("wait"), NO("wait"),  NO("wait"),   NO("wait"),   NO("wait") },
+[VM_CRASHED]    = {  NO("reset"),  NO("reset"), NO("reset"),  NO("stop"),  DO,      NO("reset"),  DO,           NO("reset"),  NO("reset"),   NO("reset") },
+[VM_IO_ERROR]   = {  NO("resume"), ALREADY,     DO,           NO("resume"), DO,     NO("resume"), DO,           NO("resume"), NO("resume"),   NO("resume") },
 };
 /* clang-format on */
 
@@ -60,7 +60,8 @@ static const uint32_t follows[VM_STATE_COUNT] = {
 		       TO(VM_RESETTING) | TO(VM_CRASHED) | TO(VM_STOPPED),
 	[VM_PAUSED] = TO(VM_RUNNING) | TO(VM_SUSPENDING) | TO(VM_STOPPING) |
 		      TO(VM_RESETTING) | TO(VM_RESTORING),
-	[VM_SUSPENDING] = TO(VM_SUSPENDED) | TO(VM_PAUSED) | TO(VM_RUNNING),
+	[VM_SUSPENDING] = TO(VM_SUSPENDED) | TO(VM_PAUSED) | TO(VM_RUNNING) |
+			  TO(VM_STOPPING) | TO(VM_RESETTING) | TO(VM_CRASHED),
 	[VM_SUSPENDED] = TO(VM_RESTORING) | TO(VM_STARTING) | TO(VM_STOPPED),
 	[VM_STOPPING] = TO(VM_STOPPED) | TO(VM_IO_ERROR) | TO(VM_RUNNING) |
 			TO(VM_CRASHED) | TO(VM_PAUSED) | TO(VM_RESETTING),
@@ -82,7 +83,7 @@ static const char *const state_names[VM_STATE_COUNT] = {
 
 static const char *const command_names[VM_COMMAND_COUNT] = {
 	"start",  "pause", "resume",	  "shutdown", "stop",
-	"reboot", "reset", "powerbutton", "nmi",
+	"reboot", "reset", "powerbutton", "nmi",      "suspend",
 };
 
 const struct lifecycle_rule *lifecycle_rule(enum vm_state state,
@@ -129,5 +130,6 @@ int vm_command_parse(const char *text)
 bool vm_state_has_machine(enum vm_state state)
 {
 	return state != VM_DEFINED && state != VM_STARTING &&
-	       state != VM_STOPPED && state != VM_SUSPENDED;
+	       state != VM_STOPPED && state != VM_SUSPENDED &&
+	       state != VM_RESTORING;
 }

@@ -35,6 +35,7 @@ enum vm_command {
 	VM_CMD_RESET,	 /* forced, in place */
 	VM_CMD_POWERBUTTON,
 	VM_CMD_NMI,
+	VM_CMD_SUSPEND, /* to disk; the process ends */
 	VM_COMMAND_COUNT
 };
 

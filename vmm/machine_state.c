@@ -13,6 +13,7 @@
 
 #include "vmm/cpuid.h"
 #include "vmm/machine_private.h"
+#include "vmm/ram_image.h"
 #include "vmm/vcpu_state.h"
 
 #define FACTS_VERSION 1
@@ -327,6 +328,22 @@ int machine_save(struct machine *m, struct buf *out, struct err *e)
 		r = write_section(s, &x, out, e);
 	end(s);
 	return r;
+}
+
+int machine_flush_disks(struct machine *m, struct err *e)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < m->dev.virtio.disks && !r; i++)
+		r = vblk_flush(m->dev.virtio.disk[i], e);
+	return r;
+}
+
+int machine_save_memory(struct machine *m, int fd,
+			struct ram_image_figures *figures, struct err *e)
+{
+	return ram_image_write(&m->ram, fd, figures, e);
 }
 
 /* --- loading --------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 struct machine;
+struct ram_image_figures;
 
 #define MACHINE_STATE_BYTES (64u << 20) /* at most */
 
@@ -22,6 +23,16 @@ struct machine;
  * has returned true. Loop thread, or the builder's.
  */
 int machine_save(struct machine *m, struct buf *out, struct err *e);
+
+/*
+ * All that the guest wrote to its disks is on them, and they are not written
+ * to any more before machine_run(). Blocks. Errors: those of the flush.
+ */
+int machine_flush_disks(struct machine *m, struct err *e);
+
+/* The memory into fd, an empty file (vmm/ram_image.h). Blocks. */
+int machine_save_memory(struct machine *m, int fd,
+			struct ram_image_figures *figures, struct err *e);
 
 /*
  * Puts saved state into a machine of the same configuration, parked and

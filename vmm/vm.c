@@ -70,7 +70,9 @@ int vm_create(struct vm **out, struct loop *loop,
 	vm->loop = loop;
 	vm->config = config;
 	vm->observer = *observer;
-	vm->state = ran_before ? VM_STOPPED : VM_DEFINED;
+	vm->state = observer->store.has_saved ? VM_SUSPENDED
+		    : ran_before	      ? VM_STOPPED
+					      : VM_DEFINED;
 	vm->why.actor.kind = "policy";
 	vm->since_wall_ns = clock_wall_ns();
 	vm->since_mono_ns = clock_mono_ns();

@@ -99,6 +99,27 @@ struct vm_end {
 	char text[VM_TEXT_MAX + 1]; /* for people: "guest powered off" */
 };
 
+/* What a machine was when it was put away: the result of a store. */
+struct vm_saved {
+	struct buf state; /* owned by who asked */
+	int memory_fd;	  /* likewise; -1: none */
+};
+
+/*
+ * Where a machine is put away and found again. On a worker's thread, one call
+ * at a time. save NULL: this VM can't be suspended.
+ */
+struct vm_store {
+	void *ctx;
+	/* All vCPUs are parked, devices quiet. text: what was saved. */
+	int (*save)(void *ctx, struct machine *m, char text[VM_TEXT_MAX + 1],
+		    struct err *e);
+	int (*load)(void *ctx, struct vm_saved *out, struct err *e);
+	/* A machine was built from it: it is used up. */
+	void (*consume)(void *ctx);
+	bool has_saved; /* when the VM is made: it is suspended */
+};
+
 struct vm_observer {
 	void *ctx;
 	/* Each transition and incident, in order. */
@@ -116,6 +137,7 @@ struct vm_observer {
 	 * end. The VM is stopped already. Called once.
 	 */
 	void (*gone)(void *ctx, const struct vm_end *end);
+	struct vm_store store;
 };
 
 /*

@@ -78,7 +78,9 @@ void vm_on_parked(void *ctx)
 	if (!vm->machine || vm->job || !machine_is_parked(vm->machine))
 		return;
 	/* All are parked: if it has ended that was said, and comes first. */
-	if ((goal == GOAL_PAUSE || goal == GOAL_IO_ERROR) && vm_take_report(vm))
+	if ((goal == GOAL_PAUSE || goal == GOAL_IO_ERROR ||
+	     goal == GOAL_SUSPEND) &&
+	    vm_take_report(vm))
 		return;
 	vm->goal = GOAL_NONE;
 	switch (goal) {
@@ -99,6 +101,9 @@ void vm_on_parked(void *ctx)
 	case GOAL_STOP:
 		vm_build(vm, JOB_DESTROY);
 		break;
+	case GOAL_SUSPEND:
+		vm_suspend_parked(vm);
+		break;
 	}
 }
 
@@ -109,7 +114,8 @@ static void begin_start(struct vm *vm, const struct vm_request *request)
 	vm_op_begin(vm, request);
 	vm->restarts = 0;
 	vm->run_after_build = !request->paused;
-	vm_enter(vm, VM_STARTING, &why);
+	vm->restores = vm->state == VM_SUSPENDED;
+	vm_enter(vm, vm->restores ? VM_RESTORING : VM_STARTING, &why);
 	vm_build(vm, JOB_BUILD);
 }
 
@@ -261,6 +267,9 @@ void vm_begin(struct vm *vm, const struct vm_request *request)
 	case VM_CMD_POWERBUTTON:
 	case VM_CMD_NMI:
 		begin_signal(vm, request);
+		break;
+	case VM_CMD_SUSPEND:
+		vm_begin_suspend(vm, request);
 		break;
 	case VM_COMMAND_COUNT:
 		break;

@@ -39,8 +39,13 @@ static enum vm_policy policy_of(const struct vm *vm, enum vm_cause cause)
 	}
 }
 
-static void end_text(const struct vm_why *why, char *text, size_t bytes)
+static void end_text(const struct vm *vm, const struct vm_why *why, char *text,
+		     size_t bytes)
 {
+	if (vm->state == VM_SUSPENDED && why->cause == VM_CAUSE_COMMAND) {
+		snprintf(text, bytes, "suspended");
+		return;
+	}
 	switch (why->cause) {
 	case VM_CAUSE_GUEST_POWEROFF:
 		snprintf(text, bytes, "guest powered off");
@@ -70,14 +75,14 @@ static void end_text(const struct vm_why *why, char *text, size_t bytes)
 	}
 }
 
-static void gone(struct vm *vm)
+void vm_gone(struct vm *vm)
 {
 	struct vm_end end = { .cause = vm->why.cause, .code = vm->why.code };
 
 	if (vm->is_gone || !vm->observer.gone)
 		return;
 	vm->is_gone = true;
-	end_text(&vm->why, end.text, sizeof(end.text));
+	end_text(vm, &vm->why, end.text, sizeof(end.text));
 	vm->observer.gone(vm->observer.ctx, &end);
 }
 
@@ -99,7 +104,7 @@ void vm_stopped(struct vm *vm)
 	if (why.cause == VM_CAUSE_SIGNAL)
 		stays = false; /* a signal is for the process */
 	if (!stays)
-		gone(vm);
+		vm_gone(vm);
 }
 
 static void on_restart_due(void *ctx)
@@ -204,7 +209,7 @@ void vm_guest_ended(struct vm *vm)
 			vm_build(vm, JOB_DESTROY);
 		return;
 	}
-	end_text(&vm->end, text, sizeof(text));
+	end_text(vm, &vm->end, text, sizeof(text));
 	vm_op_end(vm, -ECANCELED, NULL, text);
 	apply_policy(vm);
 }

@@ -39,9 +39,15 @@ static void *job_main(void *arg)
 	struct vm *vm = arg;
 	struct vm_job *job = vm->job;
 
-	machine_destroy(job->old);
-	job->old = NULL;
-	if (job->kind != JOB_DESTROY)
+	if (job->kind == JOB_SUSPEND)
+		vm_job_suspend(job);
+	if (!job->err.code) {
+		machine_destroy(job->old);
+		job->old = NULL;
+	}
+	if (job->restores)
+		vm_job_restore(job);
+	else if (job->kind == JOB_BUILD || job->kind == JOB_REBUILD)
 		machine_build(&job->built, &job->config, &job->report,
 			      &job->err);
 	loop_post(vm->loop, &vm->job_msg);
@@ -64,6 +70,8 @@ static struct vm_job *job_create(struct vm *vm, enum vm_job_kind kind)
 	if (!job)
 		return NULL;
 	job->kind = kind;
+	job->store = &vm->observer.store;
+	job->restores = kind == JOB_BUILD && vm->restores;
 	job->started_ns = clock_mono_ns();
 	buf_init(&job->report, VM_REPORT_BYTES);
 	buf_init(&job->refusals, VM_REFUSALS_TEXT);
@@ -87,10 +95,14 @@ static void job_free(struct vm_job *job)
 	free(job);
 }
 
-static void job_failed_to_start(struct vm *vm, int error)
+static void job_failed_to_start(struct vm *vm, enum vm_job_kind kind, int error)
 {
 	struct vm_why why = vm->why;
 
+	if (kind == JOB_SUSPEND) {
+		vm_suspend_failed(vm, error, "no memory or thread for it");
+		return;
+	}
 	why.cause = VM_CAUSE_START_FAILED;
 	/* Without a thread the old machine is taken down here. */
 	machine_destroy(vm->machine);
@@ -104,16 +116,18 @@ void vm_build(struct vm *vm, enum vm_job_kind kind)
 	pthread_attr_t attr;
 	int r;
 
-	loop_disarm(&vm->ready_timer);
-	keep_figures(vm);
+	if (kind != JOB_SUSPEND) {
+		loop_disarm(&vm->ready_timer);
+		keep_figures(vm);
+		vm->boot_mono_ns = clock_mono_ns();
+	}
 	vm->job = job_create(vm, kind);
 	if (!vm->job) {
-		job_failed_to_start(vm, -ENOMEM);
+		job_failed_to_start(vm, kind, -ENOMEM);
 		return;
 	}
 	vm->job->old = vm->machine;
 	vm->machine = NULL;
-	vm->boot_mono_ns = clock_mono_ns();
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	r = pthread_create(&vm->job->thread, &attr, job_main, vm);
@@ -122,7 +136,7 @@ void vm_build(struct vm *vm, enum vm_job_kind kind)
 		vm->machine = vm->job->old;
 		job_free(vm->job);
 		vm->job = NULL;
-		job_failed_to_start(vm, -r);
+		job_failed_to_start(vm, kind, -r);
 	}
 }
 
@@ -132,7 +146,7 @@ static void report_refusals(struct vm *vm, struct vm_job *job)
 	char *text = (char *)job->refusals.data;
 	char *end;
 
-	if (job->kind != JOB_DESTROY)
+	if (job->kind == JOB_BUILD || job->kind == JOB_REBUILD)
 		buf_reset(&vm->boot_report);
 	while (job->refusals.len && *text) {
 		for (end = text; *end && *end != '\n'; end++)
@@ -163,14 +177,15 @@ static void built(struct vm *vm, struct vm_job *job)
 	struct vm_why why = vm->why;
 
 	vm->machine = job->built;
-	vm->boots++;
-	vm->is_ready = false;
+	vm->boots += !job->restores;
+	vm->is_ready = job->restores;
 	vm->milestone = -1;
 	buf_puts(&vm->boot_report, buf_text(&job->report));
 	buf_reset(&vm->crash_report);
 	vm_emit(vm, VM_EVENT_BOOT, &why, clock_mono_ns() - job->started_ns,
 		vm->boots, buf_text(&job->report));
-	vm_watch_ready(vm);
+	if (!job->restores)
+		vm_watch_ready(vm);
 	if (vm->run_after_build)
 		vm_run(vm, &why);
 	else
@@ -188,7 +203,9 @@ void vm_on_job(void *ctx)
 	pthread_join(job->thread, NULL);
 	vm->job = NULL;
 	report_refusals(vm, job);
-	if (vm->goal == GOAL_STOP && job->built) {
+	if (job->kind == JOB_SUSPEND) {
+		vm_suspend_done(vm, job);
+	} else if (vm->goal == GOAL_STOP && job->built) {
 		/* Stopped while it was being built. */
 		vm->machine = job->built;
 		vm->goal = GOAL_NONE;
@@ -198,6 +215,8 @@ void vm_on_job(void *ctx)
 		vm_stopped(vm);
 	} else if (job->built) {
 		built(vm, job);
+	} else if (job->restores) {
+		vm_restore_failed(vm, job);
 	} else {
 		build_failed(vm, job);
 	}
@@ -213,6 +232,7 @@ void vm_job_abandon(struct vm *vm)
 	pthread_join(job->thread, NULL);
 	loop_unpost(vm->loop, &vm->job_msg);
 	machine_destroy(job->built);
+	machine_destroy(job->old);
 	vm->job = NULL;
 	job_free(job);
 }

@@ -37,6 +37,7 @@ enum vm_goal {
 	GOAL_RESET,	/* take the machine down and build it anew */
 	GOAL_STOP,	/* take the machine down */
 	GOAL_IO_ERROR,	/* wait for a person: the host failed a disk */
+	GOAL_SUSPEND,	/* put the machine away */
 };
 
 /* A request whose answer comes later. */
@@ -57,17 +58,21 @@ struct vm_op {
 	char tried[VM_TEXT_MAX + 1];
 };
 
-enum vm_job_kind { JOB_BUILD, JOB_DESTROY, JOB_REBUILD };
+enum vm_job_kind { JOB_BUILD, JOB_DESTROY, JOB_REBUILD, JOB_SUSPEND };
 
 /* Work that may take long, on a thread of its own. */
 struct vm_job {
 	enum vm_job_kind kind;
 	pthread_t thread;
 	struct machine_config config;
-	struct machine *old;   /* to be destroyed */
-	struct machine *built; /* the result */
-	struct buf report;     /* boot log */
-	struct buf refusals;   /* one line per kernel passed over */
+	struct machine *old; /* to be destroyed; JOB_SUSPEND: saved before */
+	const struct vm_store *store; /* borrowed */
+	bool restores;		      /* JOB_BUILD: from what was saved */
+	struct vm_saved saved;	      /* owned while it builds */
+	char text[VM_TEXT_MAX + 1];   /* JOB_SUSPEND: what was saved */
+	struct machine *built;	      /* the result */
+	struct buf report;	      /* boot log */
+	struct buf refusals;	      /* one line per kernel passed over */
 	struct err err;
 	uint64_t started_ns;
 };
@@ -90,6 +95,8 @@ struct vm {
 	struct vm_why end;	/* what the guest did, for GOAL_GUEST_END */
 	struct vm_why io_error; /* for GOAL_IO_ERROR */
 	bool run_after_build;	/* else paused */
+	bool restores;		/* the build under way is from what was saved */
+	bool was_running;	/* before it was being suspended */
 	struct vm_op op;
 	struct vm_waiter *waiters; /* owned */
 	unsigned int waiter_count;
@@ -139,6 +146,19 @@ void vm_on_devices(struct vm *vm, const struct machine_report *report);
 /* All are parked because of a disk. */
 void vm_io_error(struct vm *vm);
 
+/* --- vm_suspend.c ------------------------------------------------------- */
+void vm_begin_suspend(struct vm *vm, const struct vm_request *request);
+/* All are parked: when devices are quiet the machine is put away. */
+void vm_suspend_parked(struct vm *vm);
+/* On the job's thread. */
+void vm_job_suspend(struct vm_job *job);
+void vm_job_restore(struct vm_job *job);
+/* It goes on as before; the machine is vm's. */
+void vm_suspend_failed(struct vm *vm, int error, const char *text);
+void vm_suspend_done(struct vm *vm, struct vm_job *job);
+/* Building from what was saved has failed: it is there still. */
+void vm_restore_failed(struct vm *vm, const struct vm_job *job);
+
 /* --- vm_job.c: building and taking down -------------------------------- */
 void vm_build(struct vm *vm, enum vm_job_kind kind);
 void vm_on_job(void *ctx);
@@ -159,5 +179,7 @@ void vm_guest_ended(struct vm *vm);
 void vm_watch_ready(struct vm *vm);
 /* The machine is gone for good: stopped, and perhaps the process ends. */
 void vm_stopped(struct vm *vm);
+/* The process is to end, by what vm->why says. */
+void vm_gone(struct vm *vm);
 
 #endif

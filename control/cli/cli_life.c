@@ -151,7 +151,8 @@ int cli_life_post(const struct cli *cli, struct cli_vm *vm,
 	free(body);
 	if (!code)
 		code = take_answer(cli, vm, command, r);
-	if (!code && (command == VM_CMD_STOP || command == VM_CMD_SHUTDOWN))
+	if (!code && (command == VM_CMD_STOP || command == VM_CMD_SHUTDOWN ||
+		      command == VM_CMD_SUSPEND))
 		cli_vm_settle(vm);
 	return code;
 }

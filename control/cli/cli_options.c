@@ -40,6 +40,8 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	       "Leave it running in the background; print its name"),
 	SWITCH(CLI_PAUSED, 0, "paused",
 	       "Leave it paused at its first instruction"),
+	SWITCH(CLI_COLD, 0, "cold",
+	       "Drop what was suspended and boot afresh"),
 	SWITCH(CLI_ONCE, 0, "once",
 	       "One run without a terminal: console on stdout, status of the "
 	       "guest"),

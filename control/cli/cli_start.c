@@ -4,6 +4,7 @@
  * process only when nobody holds its lock.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "control/cli/cli.h"
@@ -13,6 +14,8 @@
 #include "control/cli/cli_out.h"
 #include "control/cli/cli_spawn.h"
 #include "control/cli/cli_vm.h"
+#include "control/home.h"
+#include "snapshot/suspend.h"
 
 #define END_MS 5000 /* for a process that is about to end */
 
@@ -41,14 +44,28 @@ static int spawn(const struct cli *cli, struct cli_vm *vm, bool no_start,
 	return r;
 }
 
+/* Only who holds the lock may touch what is in the directory. */
+static int drop_suspended(struct cli_vm *vm, struct err *e)
+{
+	int lock = vmdir_lock(vm->dir, vm->name, e);
+
+	if (lock < 0)
+		return lock;
+	suspend_remove(vm->dir);
+	close(lock);
+	return 0;
+}
+
 /* A reason can only be told to a process that is there to hear it. */
 static int start_anew(const struct cli *cli, struct cli_vm *vm,
 		      struct cli_result *r)
 {
 	bool asks = cli_has(cli, CLI_REASON);
 	uint64_t began_ns = clock_mono_ns();
-	int code = spawn(cli, vm, asks, &r->e);
+	int code = cli_has(cli, CLI_COLD) ? drop_suspended(vm, &r->e) : 0;
 
+	if (!code)
+		code = spawn(cli, vm, asks, &r->e);
 	if (code)
 		return code;
 	if (asks)

@@ -62,9 +62,10 @@ static const struct cli_command rows[] = {
 	.usage = MANY_USE,
 	.about =
 	"Starts each VM in the background and returns when its guest runs. A "
-	"VM that runs already is left alone. `amber console` attaches to it.",
+	"VM that runs already is left alone. `amber console` attaches to it. One "
+	"that was suspended goes on where it was; with --cold that is dropped.",
 	.role = "operator", .vms = CLI_VMS_MANY, .word = CLI_WORD_VM,
-	.options = { CLI_PAUSED, MANY, CLI_REASON, CLI_JSON, CLI_HELP },
+	.options = { CLI_PAUSED, CLI_COLD, MANY, CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber start web", "amber start --all -j 4" },
 	.run = cli_start_command,
 },
@@ -202,6 +203,19 @@ static const struct cli_command rows[] = {
 	.role = "operator", .vms = CLI_VMS_MANY, .word = CLI_WORD_VM,
 	.options = { MANY, CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber nmi web" },
+	.run = cli_life_command,
+},
+{
+	.name = "suspend", .group = CLI_GROUP_LIFE,
+	.summary = "Put a VM away on disk and free its memory",
+	.usage = MANY_USE,
+	.about =
+	"Writes memory, devices and CPUs into the VM's directory and ends its "
+	"process. `amber start` brings the VM back as it was: programs go on in "
+	"the middle of what they did. Its disks must not be changed meanwhile.",
+	.role = "operator", .vms = CLI_VMS_MANY, .word = CLI_WORD_VM,
+	.options = { MANY, CLI_REASON, CLI_JSON, CLI_HELP },
+	.examples = { "amber suspend web", "amber start web" },
 	.run = cli_life_command,
 },
 {

@@ -23,6 +23,7 @@ static const int first_state[VM_COMMAND_COUNT] = {
 	[VM_CMD_RESET] = VM_RESETTING,
 	[VM_CMD_POWERBUTTON] = -1,
 	[VM_CMD_NMI] = -1,
+	[VM_CMD_SUSPEND] = VM_SUSPENDING,
 };
 
 #define EACH_PAIR(s, c)                      \

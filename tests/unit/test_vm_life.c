@@ -50,9 +50,49 @@ static void settle(void)
 		ck_assert_int_eq(loop_step(loop, 0), 0);
 }
 
+/* A store that keeps nothing. */
+static struct {
+	int error;
+	unsigned int saves, loads, consumed, gone;
+} store;
+
+static int save(void *ctx, struct machine *m, char text[VM_TEXT_MAX + 1],
+		struct err *why)
+{
+	(void)ctx;
+	ck_assert(machine_is_parked(m));
+	store.saves++;
+	strcpy(text, "saved");
+	return store.error ? err_set(why, store.error, "the disk is full") : 0;
+}
+
+static int load(void *ctx, struct vm_saved *out, struct err *why)
+{
+	(void)ctx;
+	(void)out;
+	store.loads++;
+	return store.error ? err_set(why, store.error, "it is damaged") : 0;
+}
+
+static void consume(void *ctx)
+{
+	(void)ctx;
+	store.consumed++;
+}
+
+static void on_gone(void *ctx, const struct vm_end *end)
+{
+	(void)ctx;
+	(void)end;
+	store.gone++;
+}
+
 static void set_up(void)
 {
-	static const struct vm_observer observer = { .ctx = NULL };
+	static const struct vm_observer observer = {
+		.gone = on_gone,
+		.store = { NULL, save, load, consume, false },
+	};
 
 	ck_assert_int_eq(loop_create(&loop, &e), 0);
 	config = (struct vm_config){ .cpus = 1,
@@ -75,6 +115,117 @@ static void tear_down(void)
 	vm_destroy(vm);
 	loop_destroy(loop);
 }
+
+START_TEST(suspended_vm_has_no_machine_and_its_process_ends)
+{
+	set_up();
+	ask_for(VM_CMD_SUSPEND);
+	step_until(VM_SUSPENDED);
+	ck_assert_uint_eq(answers, 2);
+	ck_assert_int_eq(result.error, 0);
+	ck_assert_ptr_null(vm->machine);
+	ck_assert_uint_eq(store.saves, 1);
+	ck_assert_uint_eq(store.gone, 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(vm_that_cannot_be_saved_goes_on_as_before)
+{
+	set_up();
+	store.error = -ENOSPC;
+	ask_for(VM_CMD_SUSPEND);
+	step_until(VM_RUNNING);
+	ck_assert_uint_eq(answers, 2);
+	ck_assert_int_eq(result.error, -ENOSPC);
+	ck_assert_uint_eq(fake_machine->runs, 2);
+	ask_for(VM_CMD_PAUSE);
+	step_until(VM_PAUSED);
+	ask_for(VM_CMD_SUSPEND);
+	settle();
+	step_until(VM_PAUSED);
+	ck_assert_uint_eq(answers, 4);
+	ck_assert_int_eq(result.error, -ENOSPC);
+	ck_assert_uint_eq(fake_machine->runs, 2);
+	ck_assert_uint_eq(store.gone, 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(devices_in_flight_are_waited_for_before_it_is_saved)
+{
+	set_up();
+	fake_machine->is_busy = true;
+	ask_for(VM_CMD_SUSPEND);
+	settle();
+	ck_assert_int_eq(vm->state, VM_SUSPENDING);
+	ck_assert_uint_eq(store.saves, 0);
+	fake_machine->is_busy = false;
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	step_until(VM_SUSPENDED);
+	ck_assert_uint_eq(store.saves, 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(guest_that_ends_while_it_is_suspended_has_ended)
+{
+	set_up();
+	fake_machine->ignores_park = true;
+	ask_for(VM_CMD_SUSPEND);
+	settle();
+	ck_assert_int_eq(vm->state, VM_SUSPENDING);
+	fake_machine_end(VM_CAUSE_GUEST_POWEROFF);
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	settle();
+	step_until(VM_STOPPED);
+	ck_assert_int_eq(result.error, -ECANCELED);
+	ck_assert_uint_eq(store.saves, 0);
+	tear_down();
+}
+END_TEST
+
+static void make_suspended(void)
+{
+	static const struct vm_observer observer = {
+		.gone = on_gone,
+		.store = { NULL, save, load, consume, true },
+	};
+
+	set_up();
+	vm_destroy(vm);
+	ck_assert_int_eq(vm_create(&vm, loop, &config, true, &observer, &e), 0);
+	ck_assert_int_eq(vm->state, VM_SUSPENDED);
+	answers = 0;
+}
+
+START_TEST(start_uses_up_what_was_saved)
+{
+	make_suspended();
+	ask_for(VM_CMD_START);
+	step_until(VM_RUNNING);
+	ck_assert_uint_eq(answers, 1);
+	ck_assert_uint_eq(store.loads, 1);
+	ck_assert_uint_eq(store.consumed, 1);
+	ck_assert_uint_eq(vm->boots, 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(what_cannot_be_loaded_stays_suspended)
+{
+	make_suspended();
+	store.error = -EBADMSG;
+	ask_for(VM_CMD_START);
+	step_until(VM_SUSPENDED);
+	settle();
+	ck_assert_uint_eq(answers, 1);
+	ck_assert_int_eq(result.error, -EBADMSG);
+	ck_assert_uint_eq(store.consumed, 0);
+	ck_assert_uint_eq(store.gone, 1);
+	tear_down();
+}
+END_TEST
 
 START_TEST(a_crash_comes_before_the_pause_that_met_it)
 {
@@ -173,6 +324,12 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
+		suspended_vm_has_no_machine_and_its_process_ends,
+		vm_that_cannot_be_saved_goes_on_as_before,
+		devices_in_flight_are_waited_for_before_it_is_saved,
+		guest_that_ends_while_it_is_suspended_has_ended,
+		start_uses_up_what_was_saved,
+		what_cannot_be_loaded_stays_suspended,
 		a_crash_comes_before_the_pause_that_met_it,
 		a_crash_comes_before_the_io_error_that_met_it,
 		a_crash_during_an_io_error_is_a_crash,
