@@ -66,6 +66,18 @@ run "$amber" stop web
 run "$amber" journal -n 8 web
 run "$amber" delete web
 
+say "Put away on disk, its process ended; and back, in the middle of what it did"
+run "$amber" run --detach --name counter --append 'period_ms=300' \
+	build/guests/nonce.elf
+run "$amber" top -n 2 --interval 1
+run "$amber" suspend counter
+run "$amber" list
+run "$amber" start counter
+run "$amber" top -n 2 --interval 1
+run "$amber" stop counter
+run "$amber" log counter
+run "$amber" delete counter
+
 say "A disk: what a guest flushed is there at the next start"
 truncate -s 16M "$dir/disk.raw"
 run "$amber" run --once --append 'blocks=64 flush=32' \
