@@ -228,7 +228,8 @@ int vcpu_state_set(const struct vcpu_state *st, int vm_fd, int fd,
 		r = SET(KVM_SET_REGS, &st->regs);
 	if (!r)
 		r = SET(KVM_SET_SREGS, &st->sregs);
-	if (!r)
+	/* A host without XSAVE has none, and refuses even that. */
+	if (!r && st->xcrs.nr_xcrs)
 		r = SET(KVM_SET_XCRS, &st->xcrs);
 	if (!r)
 		r = SET(KVM_SET_XSAVE, st->xsave);

@@ -14,6 +14,7 @@ plan agent_answers \
 	agent_brings_the_status_of_a_command \
 	agent_answers_after_pause_and_resume \
 	memory_that_the_guest_frees_is_the_host_s_again \
+	stock_linux_goes_on_after_suspend_and_start \
 	shutdown_asks_the_agent_first \
 	power_button_still_shuts_the_guest_down \
 	missing_agent_is_an_error \
@@ -21,7 +22,7 @@ plan agent_answers \
 	entropy_comes_from_the_device
 
 start_agent() {
-	run_guest "$vm" job=agent --disk root.raw --agent on \
+	run_guest "$vm" job=agent --cpus 2 --disk root.raw --agent on \
 		--balloon on || return
 	wait_for_fact agent_is_up=ok || return
 	wait_until amber agent "$vm" ping
@@ -66,6 +67,18 @@ freed_memory() {
 	return 1
 }
 
+# Its process ends; the agent answers in the next one, from the same memory.
+suspend_and_start() {
+	amber agent "$vm" exec -- /bin/sh -c 'echo kept >/run/kept' || return
+	for turn in 1 2 3; do
+		amber suspend "$vm" && amber start "$vm" &&
+			wait_until amber agent "$vm" ping || return
+		equal "what was in memory, turn $turn" kept \
+			"$(amber agent "$vm" exec -- /bin/cat /run/kept)" ||
+			return
+	done
+}
+
 by_agent() {
 	said=$(amber shutdown "$vm" --timeout $SLOW) || return
 	case $said in *"(agent, "*) return ;; esac
@@ -106,6 +119,7 @@ promise agent_runs_a_command_and_brings_its_output output
 promise agent_brings_the_status_of_a_command exit_status
 promise agent_answers_after_pause_and_resume pause_and_resume
 promise memory_that_the_guest_frees_is_the_host_s_again freed_memory
+promise stock_linux_goes_on_after_suspend_and_start suspend_and_start
 promise shutdown_asks_the_agent_first by_agent
 start_scenario button
 start_agent || exit 1
