@@ -20,7 +20,8 @@
 /* Standard output's reader is gone: as a shell reports SIGPIPE. */
 #define CLI_EXIT_PIPE 141
 
-#define CLI_OPTIONS_MAX	 24 /* per command, the configuration's aside */
+#define CLI_OPTIONS_MAX \
+	32 /* per command, with CLI_END; the configuration's aside */
 #define CLI_EXAMPLES_MAX 4
 #define CLI_JOBS_MAX	 64
 #define CLI_JOBS_DEFAULT 8
