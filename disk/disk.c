@@ -15,14 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk/file_io.h"
 #include "disk/format.h"
 #include "disk/lock.h"
 
@@ -240,24 +239,16 @@ static int open_file(struct disk *d, struct err *e)
 		return err_sys(e, -errno, "%s", d->path);
 	if (!d->info.read_only && is_protected(&st))
 		return explain_protected(d->path, e);
-	d->is_block_device = S_ISBLK(st.st_mode);
 	return check_kind(d->path, &st, e);
 }
 
 static int find_size(struct disk *d, struct err *e)
 {
 	uint64_t bytes = 0;
-	struct stat st;
-	int r;
+	int r = file_size(d->fd, &bytes, &d->is_block_device);
 
-	if (d->is_block_device)
-		r = ioctl(d->fd, BLKGETSIZE64, &bytes);
-	else
-		r = fstat(d->fd, &st);
-	if (r < 0)
-		return err_sys(e, -errno, "%s: size", d->path);
-	if (!d->is_block_device)
-		bytes = (uint64_t)st.st_size;
+	if (r)
+		return err_sys(e, r, "%s: size", d->path);
 	if (!bytes)
 		return err_set(e, -EINVAL, "%s is empty", d->path);
 	d->info.bytes = bytes;
