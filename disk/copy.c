@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "disk/disk_tool.h"
+#include "base/memory.h"
 
 #define PIECE_BYTES (1u << 20)
 #define PIECES	    8 /* on their way */

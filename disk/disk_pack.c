@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "disk/copy.h"
 #include "disk/disk_tool.h"
 #include "disk/pack.h"

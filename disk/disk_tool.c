@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,14 +17,6 @@
 static struct chain *chain_of(const struct disk *d)
 {
 	return d->info.format == DISK_QCOW2 ? &qcow2_disk(d)->chain : NULL;
-}
-
-bool memory_is_zero(const void *memory, size_t n)
-{
-	const uint8_t *p = memory;
-
-	/* The first bytes, then each with the one before it. */
-	return !n || (!*p && (n == 1 || !memcmp(p, p + 1, n - 1)));
 }
 
 /* --- looking --------------------------------------------------------- */

@@ -45,7 +45,4 @@ uint64_t disk_layer_taken(const struct disk *d, unsigned int layer);
  */
 int disk_resize(struct disk *d, struct ioq *q, uint64_t bytes, struct err *e);
 
-/* Is all of it zero? */
-bool memory_is_zero(const void *memory, size_t n);
-
 #endif

@@ -11,10 +11,11 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/memory.h"
 
 #define PAGE	    4096ULL
 #define WINDOW	    4096u /* pages that are looked at together */
@@ -72,11 +73,6 @@ static int add_image(struct writer *w, uint64_t gpa, unsigned int n)
 
 /* --- writing --------------------------------------------------------- */
 
-static bool is_zero(const uint8_t *page)
-{
-	return !*page && !memcmp(page, page + 1, PAGE - 1);
-}
-
 static int write_run(struct writer *w, uint64_t gpa, const uint8_t *host,
 		     uint64_t bytes)
 {
@@ -105,7 +101,7 @@ static int write_window(struct writer *w, uint64_t gpa, const uint8_t *host,
 
 	for (i = 0; i < n && !r; i++) {
 		for (from = i; i < n && w->has[i]; i++) {
-			if (!is_zero(host + i * PAGE))
+			if (!memory_is_zero(host + i * PAGE, PAGE))
 				continue;
 			w->figures->zero_skipped++;
 			break;
