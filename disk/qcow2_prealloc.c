@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "disk/file_io.h"
@@ -24,17 +23,18 @@ const char *const qcow2_prealloc_names[] = {
 	NULL,
 };
 
-static int write_zeroes(int fd, uint64_t bytes, const struct file_ops *files)
+static int write_zeroes(int fd, uint64_t at, uint64_t bytes,
+			const struct file_ops *files)
 {
-	uint8_t *zeroes = calloc(1, ZERO_BYTES);
-	uint64_t at, n;
-	int r = zeroes ? 0 : -ENOMEM;
+	/* Never written; a const one would be 1 MiB of the program's file. */
+	static uint8_t zeroes[ZERO_BYTES];
+	uint64_t n;
+	int r = 0;
 
-	for (at = 0; at < bytes && !r; at += n) {
-		n = bytes - at < ZERO_BYTES ? bytes - at : ZERO_BYTES;
+	for (; bytes && !r; at += n, bytes -= n) {
+		n = bytes < ZERO_BYTES ? bytes : ZERO_BYTES;
 		r = file_write_at(files, fd, zeroes, n, at);
 	}
-	free(zeroes);
 	return r;
 }
 
@@ -58,23 +58,10 @@ int file_preallocate(int fd, uint64_t bytes, enum qcow2_prealloc how,
 	case QCOW2_PREALLOC_FALLOC:
 		return allocate(fd, bytes);
 	case QCOW2_PREALLOC_FULL:
-		return write_zeroes(fd, bytes, files);
+		return write_zeroes(fd, 0, bytes, files);
 	default:
 		return ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
 	}
-}
-
-static int zero(struct qcow2 *q, uint64_t at, uint64_t bytes)
-{
-	static const uint8_t zeroes[65536];
-	uint64_t n;
-	int r = 0;
-
-	for (; bytes && !r; at += n, bytes -= n) {
-		n = bytes < sizeof(zeroes) ? bytes : sizeof(zeroes);
-		r = file_write_at(q->files, q->fd, zeroes, n, at);
-	}
-	return r;
 }
 
 /* Every cluster of the disk gets one of the file; none holds data yet. */
@@ -89,7 +76,8 @@ static int link_all(struct qcow2 *q)
 		r = qcow2_take(q, n - at < RUN ? n - at : RUN, &host, &got,
 			       &is_fresh);
 		if (!r && !is_fresh) /* a table was there once */
-			r = zero(q, host, got << q->cluster_bits);
+			r = write_zeroes(q->fd, host, got << q->cluster_bits,
+					 q->files);
 		if (!r)
 			r = qcow2_link(q, at << q->cluster_bits, got, host, 0,
 				       q->subclusters);
@@ -105,19 +93,15 @@ static int link_all(struct qcow2 *q)
  */
 static int fill_full(struct qcow2 *q)
 {
-	uint64_t guest, n;
 	struct qcow2_extent x;
-	uint8_t *zeroes = calloc(1, ZERO_BYTES);
-	int r = zeroes ? 0 : -ENOMEM;
+	uint64_t guest;
+	int r = 0;
 
-	for (guest = 0; guest < q->h.bytes && !r; guest += n) {
-		n = q->h.bytes - guest;
-		r = qcow2_map(q, guest, n < ZERO_BYTES ? n : ZERO_BYTES, &x);
-		n = x.bytes;
+	for (guest = 0; guest < q->h.bytes && !r; guest += x.bytes) {
+		r = qcow2_map(q, guest, q->h.bytes - guest, &x);
 		if (!r)
-			r = file_write_at(q->files, q->fd, zeroes, n, x.host);
+			r = write_zeroes(q->fd, x.host, x.bytes, q->files);
 	}
-	free(zeroes);
 	return r;
 }
 
