@@ -238,6 +238,9 @@ int qcow2_give_up(struct qcow2 *q, uint64_t first, uint64_t count,
 		  bool is_table);
 /* The cluster at guest is the n bytes of compressed data at host. */
 int qcow2_link_packed(struct qcow2 *q, uint64_t guest, uint64_t host, size_t n);
+/* What a shared L2 table names is named by the other one, too: no entry of
+ * these bytes says that its cluster is its own. Did one say so? */
+bool qcow2_disown(const struct qcow2 *q, uint8_t *l2);
 /* May entry i of an L2 table be given up, or changed? */
 int qcow2_check_entry(struct qcow2 *q, const struct table *t, uint64_t i);
 uint64_t qcow2_read_count(const uint8_t *block, uint64_t i, uint32_t order);

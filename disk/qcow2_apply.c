@@ -133,24 +133,14 @@ static int check_once(struct apply *k, uint64_t entries)
 
 /* What the disk and the snapshot share is nobody's own any more; their bits
  * are not checked in snapshots, and may be wrong. */
-static int disown(struct apply *k, uint64_t l2_host)
+static int disown_table(struct apply *k, uint64_t l2_host)
 {
 	struct qcow2 *q = k->q;
-	bool is_changed = false;
-	uint64_t i, en;
-	uint8_t *p;
 
-	for (i = 0; i < UINT64_C(1) << q->l2_bits; i++) {
-		p = k->table + i * q->entry_bytes;
-		en = get_be64(p);
-		if (en & QCOW2_COMPRESSED || !(en & QCOW2_COPIED))
-			continue;
-		put_be64(p, en & ~QCOW2_COPIED);
-		is_changed = true;
-	}
-	return is_changed ? file_write_at(q->files, q->fd, k->table,
-					  q->cluster_bytes, l2_host)
-			  : 0;
+	return qcow2_disown(q, k->table)
+		       ? file_write_at(q->files, q->fd, k->table,
+				       q->cluster_bytes, l2_host)
+		       : 0;
 }
 
 static int count_table(struct apply *k, uint64_t i)
@@ -164,7 +154,7 @@ static int count_table(struct apply *k, uint64_t i)
 		r = count_one(k, host >> k->q->cluster_bits);
 	if (!r)
 		r = each_cluster(k, host, count_one);
-	return r ? r : disown(k, host);
+	return r ? r : disown_table(k, host);
 }
 
 static bool wants_to_stop(const struct apply *k, uint64_t i, uint64_t n)

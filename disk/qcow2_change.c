@@ -45,17 +45,21 @@ static void point_l1(struct qcow2 *q, uint64_t i, const struct table *t)
 	range_add(&q->l1_dirty, i);
 }
 
-/* What a shared table names is named by the other one, too. */
-static void disown(const struct qcow2 *q, struct table *t)
+bool qcow2_disown(const struct qcow2 *q, uint8_t *l2)
 {
-	uint64_t i;
+	bool is_changed = false;
+	uint64_t i, en;
 	uint8_t *p;
 
 	for (i = 0; i < UINT64_C(1) << q->l2_bits; i++) {
-		p = t->bytes + i * q->entry_bytes;
-		if (!(get_be64(p) & QCOW2_COMPRESSED))
-			put_be64(p, get_be64(p) & ~QCOW2_COPIED);
+		p = l2 + i * q->entry_bytes;
+		en = get_be64(p);
+		if (en & QCOW2_COMPRESSED || !(en & QCOW2_COPIED))
+			continue;
+		put_be64(p, en & ~QCOW2_COPIED);
+		is_changed = true;
 	}
+	return is_changed;
 }
 
 /* A snapshot shares the present one: it is copied, its clusters are counted
@@ -77,7 +81,7 @@ static int copy_l2(struct qcow2 *q, uint64_t i, struct table **out)
 	}
 	if (!r) {
 		memcpy(to->bytes, content, q->cluster_bytes);
-		disown(q, to);
+		qcow2_disown(q, to->bytes);
 		table_changed(&q->l2s, to, 0, q->cluster_bytes);
 		point_l1(q, i, to);
 		*out = to;
