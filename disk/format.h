@@ -32,8 +32,10 @@ struct disk_run {
 	bool is_zero;
 };
 
-/* One at a time; it knows the layers by their numbers. */
-/* UNSURE: one has failed when a header was written. */
+/*
+ * One at a time; it knows the layers by their numbers. UNSURE: one has failed
+ * when a header was written.
+ */
 enum disk_job { DISK_IDLE, DISK_STREAMS, DISK_MERGES, DISK_UNSURE };
 
 struct disk {
@@ -69,14 +71,15 @@ struct disk {
 	 */
 	uint64_t changes, synced, syncing_changes;
 
-	/* The first hold is the one that was asked, and may be the one that
-	 * has it; requests wait through next. */
 	unsigned int in_flight;
 	enum disk_job job;
-	bool is_quiet;		 /* the first one has been told, or soon is */
+
+	/* The first hold is the one that was asked, and may be the one that
+	 * has it. */
 	struct disk_hold *holds; /* through next */
+	bool is_quiet;		 /* the first one has been told, or soon is */
 	struct io quiet;
-	struct disk_request *held, **held_end;
+	struct disk_request *held, **held_end; /* they wait, through next */
 };
 
 /* May a job on layers begin? -EBUSY, -EIO, and why not. */
