@@ -298,9 +298,10 @@ static int run_to_end(void)
 }
 
 /* Three layers, each with 64 KiB of its own. */
-static void make_three(void)
+static void make_three(const struct file_ops *ops)
 {
 	image_init(&rig);
+	rig.ops = ops;
 	make_raw();
 	open_raw(DISK_WRITEBACK);
 	put(0, 65536, 'a');
@@ -321,13 +322,35 @@ static void shows_three(void)
 	is_all(262144, 65536, 0);
 }
 
+static int begin_merge(struct merge *m, unsigned int layer, struct err *e)
+{
+	*m = (struct merge){ .disk = rig.disk,
+			     .layer = layer,
+			     .over = merge_over };
+	ended.is_over = false;
+	*e = (struct err)ERR_NONE;
+	return merge_start(m, e);
+}
+
+static int merge_layer(unsigned int layer, struct err *e)
+{
+	struct merge m;
+	int r = begin_merge(&m, layer, e);
+
+	if (r)
+		return r;
+	r = run_to_end();
+	*e = m.stream.err;
+	return r;
+}
+
 START_TEST(stream_copies_only_what_lies_between)
 {
 	struct stream s = { .last = 2, .over = stream_over };
 	struct disk_place place;
 	struct err e = ERR_NONE;
 
-	make_three();
+	make_three(NULL);
 	s.disk = rig.disk;
 	ended.is_over = false;
 	ck_assert_msg(!stream_start(&s, &e), "%s", e.text);
@@ -349,13 +372,11 @@ END_TEST
 
 START_TEST(merge_takes_a_layer_out_below_a_running_disk)
 {
-	struct merge m = { .layer = 1, .over = merge_over };
-	struct err e = ERR_NONE;
+	struct merge m;
+	struct err e;
 
-	make_three();
-	m.disk = rig.disk;
-	ended.is_over = false;
-	ck_assert_msg(!merge_start(&m, &e), "%s", e.text);
+	make_three(NULL);
+	ck_assert_msg(!begin_merge(&m, 1, &e), "%s", e.text);
 	must_push("4.qcow2"); /* the top may change meanwhile */
 	put(262144, 65536, 0);
 	ck_assert_int_eq(run_to_end(), 0);
@@ -372,13 +393,12 @@ END_TEST
 
 START_TEST(merge_leaves_a_layer_alone_that_others_use)
 {
-	struct merge m = { .layer = 1, .over = merge_over };
-	struct err e = ERR_NONE;
+	struct err e;
 	pid_t pid;
 	int fds[2];
 	char c;
 
-	make_three();
+	make_three(NULL);
 	ck_assert_int_eq(pipe(fds), 0);
 	pid = fork();
 	if (!pid) {
@@ -393,17 +413,13 @@ START_TEST(merge_leaves_a_layer_alone_that_others_use)
 		_exit(0);
 	}
 	ck_assert_int_eq(read(fds[0], &c, 1), 1);
-	m.disk = rig.disk;
-	ck_assert_int_eq(merge_start(&m, &e), -EBUSY);
+	ck_assert_int_eq(merge_layer(1, &e), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(e.text, "in use by process"));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	shows_three();
 	/* Now it can be. */
-	ended.is_over = false;
-	e = (struct err)ERR_NONE;
-	ck_assert_msg(!merge_start(&m, &e), "%s", e.text);
-	ck_assert_int_eq(run_to_end(), 0);
+	ck_assert_msg(!merge_layer(1, &e), "%s", e.text);
 	shows_three();
 	image_fini(&rig);
 }
@@ -412,17 +428,15 @@ END_TEST
 /* Tables that were not in memory when it began are full of what it added. */
 START_TEST(layer_that_grows_is_read_all_the_same)
 {
-	struct merge m = { .layer = 1, .over = merge_over };
+	struct merge m;
 	struct disk_try t;
-	struct err e = ERR_NONE;
+	struct err e;
 
-	make_three();
+	make_three(NULL);
 	image_close(&rig);
 	snprintf(rig.path, sizeof(rig.path), "%s/3.qcow2", rig.dir);
 	image_open(&rig);
-	m.disk = rig.disk;
-	ended.is_over = false;
-	ck_assert_msg(!merge_start(&m, &e), "%s", e.text);
+	ck_assert_msg(!begin_merge(&m, 1, &e), "%s", e.text);
 	while (m.into) /* its tables are written when it is closed */
 		ck_assert_int_ge(ioq_run(rig.q, 10 * NS_PER_S), 0);
 	ck_assert(!ended.is_over);
@@ -440,44 +454,17 @@ START_TEST(layer_that_grows_is_read_all_the_same)
 }
 END_TEST
 
-static int merge_layer(unsigned int layer, struct err *e)
-{
-	struct merge m = { .disk = rig.disk,
-			   .layer = layer,
-			   .over = merge_over };
-	int r;
-
-	ended.is_over = false;
-	*e = (struct err)ERR_NONE;
-	r = merge_start(&m, e);
-	if (r)
-		return r;
-	r = run_to_end();
-	*e = m.stream.err;
-	return r;
-}
-
 /* Each sync and each read fails once: what is open stays right, what is on
  * the disk opens and shows the same, and a merge of it then works. */
 static void a_merge_that_fails_loses_nothing(enum fault_call call,
 					     unsigned int at)
 {
 	struct fault_ops fault;
-	struct err e = ERR_NONE;
+	struct err e;
 	bool failed;
 
 	fault_init(&fault);
-	image_init(&rig);
-	rig.ops = &fault.ops;
-	make_raw();
-	open_raw(DISK_WRITEBACK);
-	put(0, 65536, 'a');
-	must_push("1.qcow2");
-	put(65536, 65536, 'b');
-	must_push("2.qcow2");
-	put(131072, 65536, 'c');
-	must_push("3.qcow2");
-	put(196608, 65536, 'd');
+	make_three(&fault.ops);
 	ck_assert_int_eq(image_do(&rig, DISK_FLUSH, 0, NULL, 0), 0);
 	fault_set(&fault, call, EIO, at, false);
 	failed = merge_layer(1, &e) != 0;
@@ -540,7 +527,7 @@ START_TEST(layers_are_linked_all_or_none)
 	struct err e = ERR_NONE;
 	char directory[128];
 
-	make_three();
+	make_three(NULL);
 	snprintf(directory, sizeof(directory), "%s/other", rig.dir);
 	IMAGE_MUST(&rig, "mkdir other && echo x >other/base.raw");
 	ck_assert_int_eq(layers_link(rig.disk, false, directory, &e), -EEXIST);
