@@ -13,7 +13,7 @@
 
 #include "vmm/cpuid.h"
 #include "vmm/machine_private.h"
-#include "vmm/ram_image.h"
+#include "vmm/ram_freeze.h"
 #include "vmm/vcpu_state.h"
 
 #define FACTS_VERSION 1
@@ -344,6 +344,12 @@ int machine_save_memory(struct machine *m, int fd,
 			struct ram_image_figures *figures, struct err *e)
 {
 	return ram_image_write(&m->ram, fd, figures, e);
+}
+
+int machine_freeze_memory(struct machine *m, struct ram_freeze *f, int fd,
+			  struct err *e)
+{
+	return ram_freeze(f, &m->ram, fd, e);
 }
 
 /* --- loading --------------------------------------------------------- */

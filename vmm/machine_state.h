@@ -14,6 +14,7 @@
 #include "base/err.h"
 
 struct machine;
+struct ram_freeze;
 struct ram_image_figures;
 
 #define MACHINE_STATE_BYTES (64u << 20) /* at most */
@@ -33,6 +34,9 @@ int machine_flush_disks(struct machine *m, struct err *e);
 /* The memory into fd, an empty file (vmm/ram_image.h). Blocks. */
 int machine_save_memory(struct machine *m, int fd,
 			struct ram_image_figures *figures, struct err *e);
+/* The same behind the back of the guest (vmm/ram_freeze.h). */
+int machine_freeze_memory(struct machine *m, struct ram_freeze *f, int fd,
+			  struct err *e);
 
 /*
  * Puts saved state into a machine of the same configuration, parked and

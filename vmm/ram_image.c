@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +17,7 @@
 #include "base/memory.h"
 
 #define PAGE	    4096ULL
-#define WINDOW	    4096u /* pages that are looked at together */
+#define WINDOW	    1024u /* pages that are looked at together */
 #define PM_PRESENT  (UINT64_C(1) << 63)
 #define PM_SWAPPED  (UINT64_C(1) << 62)
 #define WRITE_BYTES (1u << 20)
@@ -28,6 +27,7 @@
 struct writer {
 	const struct ram *ram;
 	int fd, pagemap;
+	pid_t parent; /* of this process, while it is wanted; 0: always is */
 	struct ram_image_figures *figures;
 	struct err *e;
 	uint64_t entry[WINDOW];
@@ -123,6 +123,8 @@ static int write_region(struct writer *w, const struct gmem_region *g)
 
 	w->figures->pages += g->bytes / PAGE;
 	for (at = 0; at < g->bytes && !r; at += n * PAGE) {
+		if (w->parent && getppid() != w->parent)
+			return err_set(w->e, -ECANCELED, "nobody waits for it");
 		n = (unsigned int)MIN((g->bytes - at) / PAGE, WINDOW);
 		r = read_pagemap(w, g->host + at, n);
 		if (!r)
@@ -140,30 +142,33 @@ static uint64_t end_of(const struct ram *ram)
 	return last->start + last->bytes;
 }
 
-int ram_image_write(const struct ram *ram, int fd,
-		    struct ram_image_figures *figures, struct err *e)
+int ram_image_write_for(const struct ram *ram, int fd, pid_t parent,
+			struct ram_image_figures *figures, struct err *e)
 {
-	struct writer *w = calloc(1, sizeof(*w));
+	struct writer w = { .ram = ram,
+			    .fd = fd,
+			    .parent = parent,
+			    .figures = figures,
+			    .e = e };
 	unsigned int i;
 	int r = 0;
 
 	*figures = (struct ram_image_figures){ 0 };
-	if (!w)
-		return err_sys(e, -ENOMEM, "memory image");
-	*w = (struct writer){
-		.ram = ram, .fd = fd, .figures = figures, .e = e
-	};
-	w->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (w->pagemap < 0)
-		r = err_sys(e, -errno, "/proc/self/pagemap");
-	else if (ftruncate(fd, (off_t)end_of(ram)) < 0)
+	w.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (w.pagemap < 0)
+		return err_sys(e, -errno, "/proc/self/pagemap");
+	if (ftruncate(fd, (off_t)end_of(ram)) < 0)
 		r = err_sys(e, -errno, "memory image");
 	for (i = 0; i < ram->mem.count && !r; i++)
-		r = write_region(w, &ram->mem.region[i]);
-	if (w->pagemap >= 0)
-		close(w->pagemap);
-	free(w);
+		r = write_region(&w, &ram->mem.region[i]);
+	close(w.pagemap);
 	return r;
+}
+
+int ram_image_write(const struct ram *ram, int fd,
+		    struct ram_image_figures *figures, struct err *e)
+{
+	return ram_image_write_for(ram, fd, 0, figures, e);
 }
 
 /* --- mapping --------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #ifndef AMBER_VMM_RAM_IMAGE_H
 #define AMBER_VMM_RAM_IMAGE_H
 
+#include <sys/types.h>
+
 #include "vmm/ram.h"
 
 struct ram_image_figures {
@@ -21,6 +23,13 @@ struct ram_image_figures {
  */
 int ram_image_write(const struct ram *ram, int fd,
 		    struct ram_image_figures *figures, struct err *e);
+
+/*
+ * The same in a child of parent, with its memory: -ECANCELED as soon as it is
+ * found to be an orphan; 0: it is no child. Allocates nothing, takes no lock.
+ */
+int ram_image_write_for(const struct ram *ram, int fd, pid_t parent,
+			struct ram_image_figures *figures, struct err *e);
 
 /*
  * Maps fd in place of the memory, privately: nothing is read before it is

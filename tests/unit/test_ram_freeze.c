@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory written behind the back of who changes it. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "devices/platform.h"
+#include "tests/unit/suite.h"
+#include "vmm/ram_freeze.h"
+
+#define MIB  (1ULL << 20)
+#define PAGE 4096ULL
+
+static struct ram ram;
+static struct ram_freeze f;
+static struct ram_image_figures figures;
+static struct err e;
+static int image;
+
+static void set_up(uint64_t bytes)
+{
+	ck_assert_msg(!ram_create(&ram, bytes, &e), "%s", e.text);
+	image = memfd_create("image", MFD_CLOEXEC);
+}
+
+static void tear_down(void)
+{
+	close(image);
+	ram_destroy(&ram);
+}
+
+static void freeze(void)
+{
+	ck_assert_msg(!ram_freeze(&f, &ram, image, &e), "%s", e.text);
+}
+
+static void wait_for_it(void)
+{
+	ck_assert_msg(!ram_freeze_wait(&f, &figures, &e), "%s", e.text);
+}
+
+/* The byte at an address of the guest, in the image. */
+static uint8_t saved(uint64_t at)
+{
+	uint8_t byte;
+
+	ck_assert_int_eq(pread(image, &byte, 1, (off_t)at), 1);
+	return byte;
+}
+
+START_TEST(frozen_memory_is_what_it_was_whatever_is_written_since)
+{
+	uint64_t at;
+
+	set_up(64 * MIB);
+	for (at = 0; at < 48 * MIB; at += PAGE)
+		ram.host[at] = (uint8_t)(1 + at / PAGE % 250);
+	freeze();
+	memset(ram.host, 0xee, ram.bytes);
+	wait_for_it();
+	ck_assert_uint_eq(figures.written, 48 * MIB / PAGE);
+	ck_assert_uint_eq(figures.pages, 64 * MIB / PAGE);
+	for (at = 0; at < 64 * MIB; at += PAGE)
+		ck_assert_uint_eq(saved(at),
+				  at < 48 * MIB ? 1 + at / PAGE % 250 : 0);
+	ck_assert_uint_eq(ram.host[5 * PAGE], 0xee);
+	tear_down();
+}
+END_TEST
+
+START_TEST(memory_above_the_hole_is_frozen_at_its_address)
+{
+	set_up(RAM_HOLE_START + 4 * MIB);
+	ram.host[RAM_HOLE_START + MIB] = 7;
+	ram.host[PAGE] = 8;
+	freeze();
+	ram.host[RAM_HOLE_START + MIB] = 9;
+	wait_for_it();
+	ck_assert_uint_eq(figures.written, 2);
+	ck_assert_uint_eq(saved(RAM_HOLE_END + MIB), 7);
+	ck_assert_uint_eq(saved(PAGE), 8);
+	tear_down();
+}
+END_TEST
+
+/* Once more from what was mapped from the first image. */
+START_TEST(restored_memory_is_frozen_with_what_was_never_touched)
+{
+	int first;
+
+	set_up(16 * MIB);
+	memset(ram.host, 1, 4 * MIB);
+	freeze();
+	wait_for_it();
+	first = image;
+	ck_assert_int_eq(ram_image_map(&ram, first, &e), 0);
+	image = memfd_create("second", MFD_CLOEXEC);
+	ram.host[MIB] = 2;
+	ram.host[8 * MIB] = 3;
+	freeze();
+	ram.host[2 * MIB] = 4;
+	wait_for_it();
+	ck_assert_uint_eq(figures.written, 4 * MIB / PAGE + 1);
+	ck_assert_uint_eq(saved(0), 1);
+	ck_assert_uint_eq(saved(MIB), 2);
+	ck_assert_uint_eq(saved(2 * MIB), 1);
+	ck_assert_uint_eq(saved(8 * MIB), 3);
+	close(first);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_full_disk_is_the_writers_error)
+{
+	struct rlimit was, limit;
+	char name[] = "/tmp/amber-freeze-XXXXXX";
+
+	set_up(16 * MIB);
+	close(image);
+	image = mkstemp(name);
+	unlink(name);
+	memset(ram.host, 1, 8 * MIB);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &was);
+	limit = was;
+	limit.rlim_cur = 16 * MIB - 1;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	freeze();
+	setrlimit(RLIMIT_FSIZE, &was);
+	ck_assert_int_eq(ram_freeze_wait(&f, &figures, &e), -EFBIG);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_killed_writer_is_an_error_that_names_the_signal)
+{
+	set_up(256 * MIB);
+	memset(ram.host, 1, 64 * MIB);
+	freeze();
+	kill(f.pid, SIGKILL);
+	ck_assert_int_eq(ram_freeze_wait(&f, &figures, &e), -EIO);
+	ck_assert_ptr_nonnull(strstr(e.text, "signal 9"));
+	freeze();
+	ram_freeze_cancel(&f);
+	ck_assert_int_eq(f.pid, 0);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	tear_down();
+}
+END_TEST
+
+/* A lock that the writer had would outlive who took it. */
+START_TEST(the_writer_holds_nothing_of_the_parents)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int held, other, i;
+
+	set_up(512 * MIB);
+	memset(ram.host, 1, 128 * MIB);
+	held = memfd_create("lock", MFD_CLOEXEC);
+	other = open("/dev/null", O_RDONLY);
+	ck_assert_int_eq(fcntl(held, F_OFD_SETLK, &lock), 0);
+	freeze();
+	close(held);
+	for (i = 0; i < 1000; i++) {
+		char path[64], there[64];
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", f.pid, other);
+		n = readlink(path, there, sizeof(there));
+		if (n < 0)
+			break;
+		usleep(1000);
+	}
+	ck_assert_int_lt(i, 1000);
+	ram_freeze_cancel(&f);
+	close(other);
+	tear_down();
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		frozen_memory_is_what_it_was_whatever_is_written_since,
+		memory_above_the_hole_is_frozen_at_its_address,
+		restored_memory_is_frozen_with_what_was_never_touched,
+		a_full_disk_is_the_writers_error,
+		a_killed_writer_is_an_error_that_names_the_signal,
+		the_writer_holds_nothing_of_the_parents,
+	};
+
+	return SUITE_RUN("ram freeze", tests);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest memory as it is at one moment, written to a file while the guest
+ * goes on: a child process that shares the pages copy-on-write, and does
+ * nothing else (docs/decisions/0011). The moment costs what copying the page
+ * tables costs, however much of the memory is then changed.
+ *
+ * Begun by one thread, waited for or given up by one; progress by any.
+ */
+#ifndef AMBER_VMM_RAM_FREEZE_H
+#define AMBER_VMM_RAM_FREEZE_H
+
+#include <sys/types.h>
+
+#include "vmm/ram_image.h"
+
+struct ram_freeze_shared;
+
+struct ram_freeze {
+	pid_t pid;			  /* 0: none */
+	struct ram_freeze_shared *shared; /* owned: with the child */
+};
+
+/*
+ * No vCPU runs and devices are quiet until it returns. fd: an empty file,
+ * borrowed for the call; it gets what ram_image_write() writes. Errors:
+ * -ENOMEM, -EAGAIN (no more processes).
+ */
+int ram_freeze(struct ram_freeze *f, const struct ram *ram, int fd,
+	       struct err *e);
+
+/*
+ * Waits for the end, which may be long. The file is not synced. Errors: those
+ * of writing; -EIO: the writer was killed.
+ */
+int ram_freeze_wait(struct ram_freeze *f, struct ram_image_figures *figures,
+		    struct err *e);
+
+/* How far it is. Any thread, while it is there. */
+void ram_freeze_progress(const struct ram_freeze *f,
+			 struct ram_image_figures *figures);
+
+/* Ends the writer, if there is one; what it has written is of no use. */
+void ram_freeze_cancel(struct ram_freeze *f);
+
+#endif
