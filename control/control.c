@@ -302,11 +302,12 @@ static int load_machine(void *ctx, struct vm_saved *out, struct err *e)
 	return suspend_load(c->dir, c->config, out, e);
 }
 
-static void consume_machine(void *ctx)
+static void used_machine(void *ctx, bool is_built)
 {
 	const struct control *c = ctx;
 
-	suspend_remove(c->dir);
+	if (is_built)
+		suspend_remove(c->dir);
 }
 
 /* --- life --------------------------------------------------------------- */
@@ -343,8 +344,7 @@ int control_create(struct control **out, const struct control_config *config,
 		observer.store = (struct vm_store){
 			.ctx = c,
 			.save = save_machine,
-			.load = load_machine,
-			.consume = consume_machine,
+			.source = { c, load_machine, used_machine },
 			.has_saved = suspend_exists(c->dir),
 		};
 	last = journal_last(config->dir);

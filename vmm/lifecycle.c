@@ -29,20 +29,20 @@
 /* clang-format off */
 static const struct lifecycle_rule
 rules[VM_STATE_COUNT][VM_COMMAND_COUNT] = {
-/*                   start         pause        resume        shutdown     stop     reboot        reset         powerbutton   nmi          suspend */
-[VM_DEFINED]    = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start"),   NO("start") },
-[VM_STARTING]   = {  JOIN,         WAIT,        WAIT,         WAIT,        DO,      WAIT,         WAIT,         WAIT,         WAIT,   WAIT },
-[VM_RUNNING]    = {  ALREADY,      DO,          ALREADY,      DO,          DO,      DO,           DO,           DO,           DO,   DO },
-[VM_PAUSING]    = {  WAIT,         JOIN,        WAIT,         WAIT,        DO,      WAIT,         WAIT,         WAIT,         WAIT,   WAIT },
-[VM_PAUSED]     = {  NO("resume"), ALREADY,     DO,           NO("resume"), DO,     NO("resume"), DO,           NO("resume"), NO("resume"),   DO },
-[VM_SUSPENDING] = {  NO("wait"),   NO("wait"),  NO("wait"),   NO("wait"),  NO("wait"), NO("wait"), NO("wait"),  NO("wait"),   NO("wait"),   JOIN },
-[VM_SUSPENDED]  = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start"),   ALREADY },
-[VM_STOPPING]   = {  NO("wait"),   NO("stop"),  NO("stop"),   JOIN,        DO,      NO("stop"),   NO("stop"),   DO,           DO,   NO("stop") },
-[VM_STOPPED]    = {  DO,           NO("start"), NO("start"),  ALREADY,     ALREADY, NO("start"),  NO("start"),  NO("start"),  NO("start"),   NO("start") },
-[VM_RESETTING]  = {  NO("wait"),   NO("reset"), NO("reset"),  NO("stop"),  DO,      JOIN,         DO,           DO,           DO,   NO("reset") },
-[VM_RESTORING]  = {  NO("wait"),   NO("wait"),  NO("wait"),   NO("wait"),  NO("wait"), NO("wait"), NO("wait"),  NO("wait"),   NO("wait"),   NO("wait") },
-[VM_CRASHED]    = {  NO("reset"),  NO("reset"), NO("reset"),  NO("stop"),  DO,      NO("reset"),  DO,           NO("reset"),  NO("reset"),   NO("reset") },
-[VM_IO_ERROR]   = {  NO("resume"), ALREADY,     DO,           NO("resume"), DO,     NO("resume"), DO,           NO("resume"), NO("resume"),   NO("resume") },
+/*                  start         pause         resume        shutdown      stop          reboot        reset         powerbutton   nmi           suspend       snapshot      restore       rewind */
+[VM_DEFINED]    = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  DO,           NO("start") },
+[VM_STARTING]   = { JOIN,         WAIT,         WAIT,         WAIT,         DO,           WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT },
+[VM_RUNNING]    = { ALREADY,      DO,           ALREADY,      DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO },
+[VM_PAUSING]    = { WAIT,         JOIN,         WAIT,         WAIT,         DO,           WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT },
+[VM_PAUSED]     = { NO("resume"), ALREADY,      DO,           NO("resume"), DO,           NO("resume"), DO,           NO("resume"), NO("resume"), DO,           DO,           DO,           DO },
+[VM_SUSPENDING] = { NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   JOIN,         NO("wait"),   NO("wait"),   NO("wait") },
+[VM_SUSPENDED]  = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  ALREADY,      NO("start"),  NO("start"),  NO("start") },
+[VM_STOPPING]   = { NO("wait"),   NO("stop"),   NO("stop"),   JOIN,         DO,           NO("stop"),   NO("stop"),   DO,           DO,           NO("stop"),   NO("stop"),   NO("stop"),   NO("stop") },
+[VM_STOPPED]    = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  DO,           NO("start") },
+[VM_RESETTING]  = { NO("wait"),   NO("reset"),  NO("reset"),  NO("stop"),   DO,           JOIN,         DO,           DO,           DO,           NO("reset"),  NO("reset"),  NO("reset"),  NO("reset") },
+[VM_RESTORING]  = { NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   WAIT,         WAIT,         WAIT },
+[VM_CRASHED]    = { NO("reset"),  NO("reset"),  NO("reset"),  NO("stop"),   DO,           NO("reset"),  DO,           NO("reset"),  NO("reset"),  NO("reset"),  NO("reset"),  DO,           DO },
+[VM_IO_ERROR]   = { NO("resume"), ALREADY,      DO,           NO("resume"), DO,           NO("resume"), DO,           NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume") },
 };
 /* clang-format on */
 
@@ -69,7 +69,8 @@ static const uint32_t follows[VM_STATE_COUNT] = {
 	[VM_RESETTING] = TO(VM_RUNNING) | TO(VM_IO_ERROR) | TO(VM_PAUSED) |
 			 TO(VM_STOPPED) | TO(VM_STOPPING) | TO(VM_CRASHED),
 	[VM_RESTORING] = TO(VM_RUNNING) | TO(VM_PAUSED) | TO(VM_STOPPED) |
-			 TO(VM_SUSPENDED),
+			 TO(VM_SUSPENDED) | TO(VM_STOPPING) | TO(VM_CRASHED) |
+			 TO(VM_RESETTING),
 	[VM_CRASHED] = TO(VM_STOPPING) | TO(VM_RESETTING) | TO(VM_RESTORING) |
 		       TO(VM_STOPPED),
 	[VM_IO_ERROR] = TO(VM_RUNNING) | TO(VM_STOPPING) | TO(VM_RESETTING),
@@ -82,8 +83,9 @@ static const char *const state_names[VM_STATE_COUNT] = {
 };
 
 static const char *const command_names[VM_COMMAND_COUNT] = {
-	"start",  "pause", "resume",	  "shutdown", "stop",
-	"reboot", "reset", "powerbutton", "nmi",      "suspend",
+	"start",    "pause",   "resume",      "shutdown", "stop",
+	"reboot",   "reset",   "powerbutton", "nmi",	  "suspend",
+	"snapshot", "restore", "rewind",
 };
 
 const struct lifecycle_rule *lifecycle_rule(enum vm_state state,

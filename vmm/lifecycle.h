@@ -36,6 +36,9 @@ enum vm_command {
 	VM_CMD_POWERBUTTON,
 	VM_CMD_NMI,
 	VM_CMD_SUSPEND, /* to disk; the process ends */
+	VM_CMD_SNAPSHOT,
+	VM_CMD_RESTORE, /* goes on from a snapshot, as a machine built anew */
+	VM_CMD_REWIND,	/* back to the last snapshot, in place */
 	VM_COMMAND_COUNT
 };
 

@@ -49,9 +49,10 @@ enum vm_cause {
 	VM_CAUSE_UNKNOWN_EXIT, /* "unknown-exit": an exit amber has no answer to
 				*/
 	VM_CAUSE_START_FAILED, /* "start-failed" */
-	VM_CAUSE_READY_TIMEOUT, /* "ready-timeout" */
-	VM_CAUSE_GAVE_UP,	/* "gave-up": too many restarts */
-	VM_CAUSE_IO_ERROR,	/* "io-error": the host failed a disk */
+	VM_CAUSE_READY_TIMEOUT,	 /* "ready-timeout" */
+	VM_CAUSE_GAVE_UP,	 /* "gave-up": too many restarts */
+	VM_CAUSE_IO_ERROR,	 /* "io-error": the host failed a disk */
+	VM_CAUSE_RESTORE_FAILED, /* "restore-failed" */
 	VM_CAUSE_COUNT
 };
 
@@ -75,6 +76,7 @@ enum vm_event_kind {
 	VM_EVENT_IO_ERROR,	/* "io-error": the host failed; text */
 	VM_EVENT_LINK,		/* "link": of a network card; text */
 	VM_EVENT_BACKEND,	/* "backend": of a device; text */
+	VM_EVENT_STILL,		/* "still": for a snapshot; how long it stood */
 	VM_EVENT_COUNT
 };
 
@@ -105,6 +107,15 @@ struct vm_saved {
 	int memory_fd;	  /* likewise; -1: none */
 };
 
+/* Where a machine comes from that is not booted. On a worker's thread. */
+struct vm_source {
+	void *ctx;
+	/* No machine is there any more, or yet. */
+	int (*load)(void *ctx, struct vm_saved *out, struct err *e);
+	/* Was one built? Once, after load(). */
+	void (*done)(void *ctx, bool is_built);
+};
+
 /*
  * Where a machine is put away and found again. On a worker's thread, one call
  * at a time. save NULL: this VM can't be suspended.
@@ -114,10 +125,19 @@ struct vm_store {
 	/* All vCPUs are parked, devices quiet. text: what was saved. */
 	int (*save)(void *ctx, struct machine *m, char text[VM_TEXT_MAX + 1],
 		    struct err *e);
-	int (*load)(void *ctx, struct vm_saved *out, struct err *e);
-	/* A machine was built from it: it is used up. */
-	void (*consume)(void *ctx);
+	struct vm_source source;
 	bool has_saved; /* when the VM is made: it is suspended */
+};
+
+/*
+ * What is done with a machine while nothing in it moves: all vCPUs are parked,
+ * devices quiet. On a worker's thread, while the loop has no machine. It goes
+ * on afterwards as before, unless is_lost was set with an error: then it is
+ * good for nothing, and the VM is stopped.
+ */
+struct vm_still {
+	void *ctx;
+	int (*work)(void *ctx, struct machine *m, bool *is_lost, struct err *e);
 };
 
 struct vm_observer {
@@ -171,8 +191,10 @@ struct vm_request {
 			*/
 	bool verified; /* resume: a person has looked at a disk in doubt */
 	bool force;    /* shutdown, reboot: the last rung is the forced one */
-	uint32_t timeout_ms; /* of each rung; 0: the configured one */
-	bool is_signal;	     /* cause is "signal" rather than "command" */
+	uint32_t timeout_ms;	 /* of each rung; 0: the configured one */
+	struct vm_still still;	 /* snapshot, rewind */
+	struct vm_source source; /* restore */
+	bool is_signal;		 /* cause is "signal" rather than "command" */
 	/*
 	 * Called once, on the loop's thread, perhaps before vm_submit()
 	 * returns. The result is borrowed for the call. May be NULL.

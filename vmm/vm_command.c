@@ -79,7 +79,9 @@ void vm_on_parked(void *ctx)
 		return;
 	/* All are parked: if it has ended that was said, and comes first. */
 	if ((goal == GOAL_PAUSE || goal == GOAL_IO_ERROR ||
-	     goal == GOAL_SUSPEND) &&
+	     goal == GOAL_SUSPEND ||
+	     (goal == GOAL_STILL &&
+	      vm->op.request.command == VM_CMD_SNAPSHOT)) &&
 	    vm_take_report(vm))
 		return;
 	vm->goal = GOAL_NONE;
@@ -104,6 +106,12 @@ void vm_on_parked(void *ctx)
 	case GOAL_SUSPEND:
 		vm_suspend_parked(vm);
 		break;
+	case GOAL_STILL:
+		vm_still_parked(vm);
+		break;
+	case GOAL_RESTORE:
+		vm_build(vm, JOB_RESTORE);
+		break;
 	}
 }
 
@@ -115,6 +123,7 @@ static void begin_start(struct vm *vm, const struct vm_request *request)
 	vm->restarts = 0;
 	vm->run_after_build = !request->paused;
 	vm->restores = vm->state == VM_SUSPENDED;
+	vm->source = vm->observer.store.source;
 	vm_enter(vm, vm->restores ? VM_RESTORING : VM_STARTING, &why);
 	vm_build(vm, JOB_BUILD);
 }
@@ -271,18 +280,30 @@ void vm_begin(struct vm *vm, const struct vm_request *request)
 	case VM_CMD_SUSPEND:
 		vm_begin_suspend(vm, request);
 		break;
+	case VM_CMD_SNAPSHOT:
+	case VM_CMD_REWIND:
+		vm_begin_still(vm, request);
+		break;
+	case VM_CMD_RESTORE:
+		vm_begin_restore(vm, request);
+		break;
 	case VM_COMMAND_COUNT:
 		break;
 	}
 }
 
-/* Two requests may do more than the table's row says. */
+/* What the table's row says is not all. */
 static enum lifecycle_verdict overrule(const struct vm *vm,
 				       const struct vm_request *request,
 				       enum lifecycle_verdict verdict)
 {
 	bool on_way = vm->state == VM_STOPPING || vm->state == VM_RESETTING;
 
+	/* It is over soon, but for the storage: a stop does not wait for
+	 * devices that are to come to rest. */
+	if (vm_is_still(vm) && (vm->job || request->command != VM_CMD_STOP ||
+				verdict != LIFECYCLE_DO))
+		return LIFECYCLE_WAIT;
 	if (request->command == VM_CMD_PAUSE && request->emergency && on_way &&
 	    has_running_guest(vm))
 		return LIFECYCLE_DO;
@@ -307,17 +328,19 @@ void vm_submit(struct vm *vm, const struct vm_request *request)
 	const struct lifecycle_rule *rule;
 	struct vm_request copy = *request;
 	struct vm_result result = { .error = 0 };
+	enum lifecycle_verdict verdict;
 
 	if (is_stop_in_disguise(vm, &copy))
 		copy.command = VM_CMD_STOP;
 	rule = lifecycle_rule(vm->state, copy.command);
-	switch (overrule(vm, &copy, rule->verdict)) {
+	verdict = overrule(vm, &copy, rule->verdict);
+	switch (verdict) {
 	case LIFECYCLE_DO:
 		vm_begin(vm, &copy);
 		return;
 	case LIFECYCLE_JOIN:
 	case LIFECYCLE_WAIT:
-		if (vm_wait(vm, &copy, rule->verdict == LIFECYCLE_JOIN))
+		if (vm_wait(vm, &copy, verdict == LIFECYCLE_JOIN))
 			return;
 		result.error = -EBUSY;
 		result.text = "too many requests are waiting";

@@ -295,7 +295,8 @@ static void on_end(struct vm *vm, const struct machine_report *report)
 	if (report->cause == VM_CAUSE_GUEST_PANIC)
 		vm_emit(vm, VM_EVENT_PANIC, &why, 0, 0, "");
 	/* A stop or reset that is under way comes first. */
-	if (vm->goal == GOAL_STOP || vm->goal == GOAL_RESET)
+	if (vm->goal == GOAL_STOP || vm->goal == GOAL_RESET ||
+	    vm->goal == GOAL_RESTORE || vm->state == VM_RESTORING)
 		return;
 	vm->end = why;
 	vm_park_for(vm, GOAL_GUEST_END);

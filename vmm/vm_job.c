@@ -41,7 +41,9 @@ static void *job_main(void *arg)
 
 	if (job->kind == JOB_SUSPEND)
 		vm_job_suspend(job);
-	if (!job->err.code) {
+	if (job->kind == JOB_STILL) {
+		vm_job_still(job);
+	} else if (!job->err.code) {
 		machine_destroy(job->old);
 		job->old = NULL;
 	}
@@ -71,7 +73,10 @@ static struct vm_job *job_create(struct vm *vm, enum vm_job_kind kind)
 		return NULL;
 	job->kind = kind;
 	job->store = &vm->observer.store;
-	job->restores = kind == JOB_BUILD && vm->restores;
+	job->still = vm->op.request.still;
+	job->restores =
+		kind == JOB_RESTORE || (kind == JOB_BUILD && vm->restores);
+	job->source = vm->source;
 	job->started_ns = clock_mono_ns();
 	buf_init(&job->report, VM_REPORT_BYTES);
 	buf_init(&job->refusals, VM_REFUSALS_TEXT);
@@ -99,8 +104,9 @@ static void job_failed_to_start(struct vm *vm, enum vm_job_kind kind, int error)
 {
 	struct vm_why why = vm->why;
 
-	if (kind == JOB_SUSPEND) {
-		vm_suspend_failed(vm, error, "no memory or thread for it");
+	if (kind == JOB_SUSPEND || kind == JOB_STILL) {
+		(kind == JOB_STILL ? vm_still_failed : vm_suspend_failed)(
+			vm, error, "no memory or thread for it");
 		return;
 	}
 	why.cause = VM_CAUSE_START_FAILED;
@@ -116,7 +122,7 @@ void vm_build(struct vm *vm, enum vm_job_kind kind)
 	pthread_attr_t attr;
 	int r;
 
-	if (kind != JOB_SUSPEND) {
+	if (kind != JOB_SUSPEND && kind != JOB_STILL) {
 		loop_disarm(&vm->ready_timer);
 		keep_figures(vm);
 		vm->boot_mono_ns = clock_mono_ns();
@@ -146,7 +152,8 @@ static void report_refusals(struct vm *vm, struct vm_job *job)
 	char *text = (char *)job->refusals.data;
 	char *end;
 
-	if (job->kind == JOB_BUILD || job->kind == JOB_REBUILD)
+	if (job->kind == JOB_BUILD || job->kind == JOB_REBUILD ||
+	    job->kind == JOB_RESTORE)
 		buf_reset(&vm->boot_report);
 	while (job->refusals.len && *text) {
 		for (end = text; *end && *end != '\n'; end++)
@@ -205,6 +212,8 @@ void vm_on_job(void *ctx)
 	report_refusals(vm, job);
 	if (job->kind == JOB_SUSPEND) {
 		vm_suspend_done(vm, job);
+	} else if (job->kind == JOB_STILL) {
+		vm_still_done(vm, job);
 	} else if (vm->goal == GOAL_STOP && job->built) {
 		/* Stopped while it was being built. */
 		vm->machine = job->built;
@@ -215,7 +224,7 @@ void vm_on_job(void *ctx)
 		vm_stopped(vm);
 	} else if (job->built) {
 		built(vm, job);
-	} else if (job->restores) {
+	} else if (job->restores && job->kind == JOB_BUILD) {
 		vm_restore_failed(vm, job);
 	} else {
 		build_failed(vm, job);

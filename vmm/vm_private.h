@@ -38,6 +38,8 @@ enum vm_goal {
 	GOAL_STOP,	/* take the machine down */
 	GOAL_IO_ERROR,	/* wait for a person: the host failed a disk */
 	GOAL_SUSPEND,	/* put the machine away */
+	GOAL_STILL,	/* something is done while nothing moves */
+	GOAL_RESTORE,	/* another machine takes this one's place */
 };
 
 /* A request whose answer comes later. */
@@ -58,21 +60,32 @@ struct vm_op {
 	char tried[VM_TEXT_MAX + 1];
 };
 
-enum vm_job_kind { JOB_BUILD, JOB_DESTROY, JOB_REBUILD, JOB_SUSPEND };
+enum vm_job_kind {
+	JOB_BUILD,
+	JOB_DESTROY,
+	JOB_REBUILD,
+	JOB_SUSPEND,
+	JOB_STILL,
+	JOB_RESTORE
+};
 
 /* Work that may take long, on a thread of its own. */
 struct vm_job {
 	enum vm_job_kind kind;
 	pthread_t thread;
 	struct machine_config config;
-	struct machine *old; /* to be destroyed; JOB_SUSPEND: saved before */
+	/* To be destroyed; JOB_SUSPEND: saved before; JOB_STILL: kept. */
+	struct machine *old;
 	const struct vm_store *store; /* borrowed */
-	bool restores;		      /* JOB_BUILD: from what was saved */
-	struct vm_saved saved;	      /* owned while it builds */
-	char text[VM_TEXT_MAX + 1];   /* JOB_SUSPEND: what was saved */
-	struct machine *built;	      /* the result */
-	struct buf report;	      /* boot log */
-	struct buf refusals;	      /* one line per kernel passed over */
+	struct vm_still still;	      /* JOB_STILL */
+	bool is_lost;		      /* JOB_STILL: the machine is */
+	bool restores;		      /* from source, not a kernel */
+	struct vm_source source;
+	struct vm_saved saved;	    /* owned while it builds */
+	char text[VM_TEXT_MAX + 1]; /* JOB_SUSPEND: what was saved */
+	struct machine *built;	    /* the result */
+	struct buf report;	    /* boot log */
+	struct buf refusals;	    /* one line per kernel passed over */
 	struct err err;
 	uint64_t started_ns;
 };
@@ -95,8 +108,10 @@ struct vm {
 	struct vm_why end;	/* what the guest did, for GOAL_GUEST_END */
 	struct vm_why io_error; /* for GOAL_IO_ERROR */
 	bool run_after_build;	/* else paused */
-	bool restores;		/* the build under way is from what was saved */
-	bool was_running;	/* before it was being suspended */
+	bool restores;		/* the build under way is from source */
+	struct vm_source source;
+	bool was_running;     /* before it was being suspended */
+	enum vm_state before; /* the machine was to be still */
 	struct vm_op op;
 	struct vm_waiter *waiters; /* owned */
 	unsigned int waiter_count;
@@ -158,6 +173,16 @@ void vm_suspend_failed(struct vm *vm, int error, const char *text);
 void vm_suspend_done(struct vm *vm, struct vm_job *job);
 /* Building from what was saved has failed: it is there still. */
 void vm_restore_failed(struct vm *vm, const struct vm_job *job);
+
+/* --- vm_still.c: a moment without movement ------------------------------ */
+void vm_begin_still(struct vm *vm, const struct vm_request *request);
+void vm_still_parked(struct vm *vm);
+void vm_job_still(struct vm_job *job); /* on the job's thread */
+void vm_still_failed(struct vm *vm, int error, const char *text);
+void vm_still_done(struct vm *vm, struct vm_job *job);
+/* Is such a moment coming, or there? Commands wait for its end. */
+bool vm_is_still(const struct vm *vm);
+void vm_begin_restore(struct vm *vm, const struct vm_request *request);
 
 /* --- vm_job.c: building and taking down -------------------------------- */
 void vm_build(struct vm *vm, enum vm_job_kind kind);

@@ -27,6 +27,7 @@ static const char *const cause_names[VM_CAUSE_COUNT] = {
 	[VM_CAUSE_READY_TIMEOUT] = "ready-timeout",
 	[VM_CAUSE_GAVE_UP] = "gave-up",
 	[VM_CAUSE_IO_ERROR] = "io-error",
+	[VM_CAUSE_RESTORE_FAILED] = "restore-failed",
 };
 
 static const char *const event_names[VM_EVENT_COUNT] = {
@@ -47,6 +48,7 @@ static const char *const event_names[VM_EVENT_COUNT] = {
 	[VM_EVENT_IO_ERROR] = "io-error",
 	[VM_EVENT_LINK] = "link",
 	[VM_EVENT_BACKEND] = "backend",
+	[VM_EVENT_STILL] = "still",
 };
 
 const char *vm_cause_text(enum vm_cause cause)
@@ -238,7 +240,7 @@ void vm_settle(void *ctx)
 	struct vm_waiter *w;
 	unsigned int n;
 
-	if (is_short(vm->state))
+	if (is_short(vm->state) || vm_is_still(vm))
 		return;
 	if (!vm->op.is_active)
 		answer_joined(vm, &(struct vm_result){ .error = 0 });

@@ -81,19 +81,18 @@ void vm_job_restore(struct vm_job *job)
 
 	buf_init(&s->state, MACHINE_STATE_BYTES);
 	s->memory_fd = -1;
-	if (!job->store->load(job->store->ctx, s, &job->err)) {
+	if (!job->source.load(job->source.ctx, s, &job->err)) {
 		job->config.state = s->state.data;
 		job->config.state_bytes = s->state.len;
 		job->config.memory_fd = s->memory_fd;
 		machine_build(&job->built, &job->config, &job->report,
 			      &job->err);
 	}
-	if (job->built) {
+	if (job->built)
 		buf_printf(&job->report, "restored in %llu us\n",
 			   (unsigned long long)((clock_mono_ns() - began) /
 						NS_PER_US));
-		job->store->consume(job->store->ctx);
-	}
+	job->source.done(job->source.ctx, job->built);
 	if (s->memory_fd >= 0)
 		close(s->memory_fd);
 	buf_fini(&s->state);

@@ -24,6 +24,9 @@ static const int first_state[VM_COMMAND_COUNT] = {
 	[VM_CMD_POWERBUTTON] = -1,
 	[VM_CMD_NMI] = -1,
 	[VM_CMD_SUSPEND] = VM_SUSPENDING,
+	[VM_CMD_SNAPSHOT] = -1,
+	[VM_CMD_RESTORE] = VM_RESTORING,
+	[VM_CMD_REWIND] = VM_RESTORING,
 };
 
 #define EACH_PAIR(s, c)                      \

@@ -74,10 +74,10 @@ static int load(void *ctx, struct vm_saved *out, struct err *why)
 	return store.error ? err_set(why, store.error, "it is damaged") : 0;
 }
 
-static void consume(void *ctx)
+static void used(void *ctx, bool is_built)
 {
 	(void)ctx;
-	store.consumed++;
+	store.consumed += is_built;
 }
 
 static void on_gone(void *ctx, const struct vm_end *end)
@@ -91,7 +91,7 @@ static void set_up(void)
 {
 	static const struct vm_observer observer = {
 		.gone = on_gone,
-		.store = { NULL, save, load, consume, false },
+		.store = { NULL, save, { NULL, load, used }, false },
 	};
 
 	ck_assert_int_eq(loop_create(&loop, &e), 0);
@@ -189,7 +189,7 @@ static void make_suspended(void)
 {
 	static const struct vm_observer observer = {
 		.gone = on_gone,
-		.store = { NULL, save, load, consume, true },
+		.store = { NULL, save, { NULL, load, used }, true },
 	};
 
 	set_up();
@@ -321,6 +321,178 @@ START_TEST(an_emergency_pause_stops_the_devices_and_waits_for_none)
 }
 END_TEST
 
+/* --- moments ---------------------------------------------------------- */
+
+static struct {
+	int error;
+	bool loses;
+	unsigned int works;
+} moment;
+
+static int work(void *ctx, struct machine *m, bool *is_lost, struct err *why)
+{
+	(void)ctx;
+	ck_assert(machine_is_parked(m));
+	moment.works++;
+	*is_lost = moment.loses;
+	return moment.error ? err_set(why, moment.error, "it did not work") : 0;
+}
+
+static void ask_still(enum vm_command command)
+{
+	ask((struct vm_request){ .command = command, .still = { NULL, work } });
+}
+
+static void step_until_answers(unsigned int n)
+{
+	int i;
+
+	for (i = 0; i < 1000 && answers < n; i++)
+		ck_assert_int_eq(loop_step(loop, 10), 0);
+	ck_assert_uint_eq(answers, n);
+}
+
+START_TEST(guest_goes_on_after_its_snapshot_as_if_nothing_were)
+{
+	set_up();
+	ask_still(VM_CMD_SNAPSHOT);
+	ck_assert_int_eq(vm->state, VM_RUNNING);
+	step_until_answers(2);
+	ck_assert_int_eq(result.error, 0);
+	ck_assert_uint_eq(moment.works, 1);
+	ck_assert_int_eq(vm->state, VM_RUNNING);
+	ck_assert_uint_eq(fake_machine->runs, 2);
+	ask_for(VM_CMD_PAUSE);
+	step_until(VM_PAUSED);
+	moment.error = -ENOSPC;
+	ask_still(VM_CMD_SNAPSHOT);
+	step_until_answers(4);
+	ck_assert_int_eq(result.error, -ENOSPC);
+	ck_assert_int_eq(vm->state, VM_PAUSED);
+	ck_assert_uint_eq(fake_machine->runs, 2);
+	tear_down();
+}
+END_TEST
+
+START_TEST(what_is_asked_during_a_snapshot_is_done_after_it)
+{
+	set_up();
+	fake_machine->is_busy = true;
+	ask_still(VM_CMD_SNAPSHOT);
+	ask_for(VM_CMD_PAUSE);
+	settle();
+	ck_assert_uint_eq(answers, 1);
+	fake_machine->is_busy = false;
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	step_until(VM_PAUSED);
+	step_until_answers(3);
+	ck_assert_uint_eq(moment.works, 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_stop_does_not_wait_for_devices_that_hang)
+{
+	set_up();
+	fake_machine->is_busy = true;
+	ask_still(VM_CMD_SNAPSHOT);
+	settle();
+	ask_for(VM_CMD_STOP);
+	step_until(VM_STOPPED);
+	ck_assert_uint_eq(moment.works, 0);
+	ck_assert_uint_eq(answers, 3); /* the start, the snapshot, the stop */
+	tear_down();
+}
+END_TEST
+
+START_TEST(guest_that_ends_before_its_snapshot_has_ended)
+{
+	set_up();
+	fake_machine->ignores_park = true;
+	ask_still(VM_CMD_SNAPSHOT);
+	settle();
+	fake_machine_end(VM_CAUSE_GUEST_POWEROFF);
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	step_until(VM_STOPPED);
+	ck_assert_int_eq(result.error, -ECANCELED);
+	ck_assert_uint_eq(moment.works, 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(crashed_guest_is_rewound)
+{
+	set_up();
+	fake_machine_end(VM_CAUSE_TRIPLE_FAULT);
+	step_until(VM_CRASHED);
+	moment.error = -EIO;
+	ask_still(VM_CMD_REWIND);
+	step_until_answers(2);
+	step_until(VM_CRASHED);
+	moment.error = 0;
+	ask_still(VM_CMD_REWIND);
+	step_until(VM_RUNNING);
+	ck_assert_uint_eq(moment.works, 2);
+	ck_assert_uint_eq(fake_machine->runs, 2);
+	tear_down();
+}
+END_TEST
+
+START_TEST(machine_that_is_lost_in_a_rewind_is_taken_down)
+{
+	set_up();
+	moment.error = -EBADMSG;
+	moment.loses = true;
+	ask_still(VM_CMD_REWIND);
+	step_until(VM_STOPPED);
+	ck_assert_int_eq(result.error, -EBADMSG);
+	ck_assert_int_eq(vm->why.cause, VM_CAUSE_RESTORE_FAILED);
+	ck_assert_ptr_null(vm->machine);
+	tear_down();
+}
+END_TEST
+
+static void ask_restore(bool paused)
+{
+	ask((struct vm_request){ .command = VM_CMD_RESTORE,
+				 .paused = paused,
+				 .source = { NULL, load, used } });
+}
+
+START_TEST(restored_machine_takes_the_place_of_the_one_there)
+{
+	set_up();
+	ask_restore(false);
+	step_until(VM_RUNNING);
+	ck_assert_uint_eq(store.loads, 1);
+	ck_assert_uint_eq(store.consumed, 1);
+	ck_assert_uint_eq(fake_machine->runs, 1);
+	ask_for(VM_CMD_STOP);
+	step_until(VM_STOPPED);
+	ask_restore(true);
+	step_until(VM_PAUSED);
+	ck_assert_uint_eq(vm->boots, 1);
+	tear_down();
+}
+END_TEST
+
+START_TEST(restore_that_fails_leaves_a_stopped_vm)
+{
+	set_up();
+	store.error = -EBADMSG;
+	ask_restore(false);
+	step_until(VM_STOPPED);
+	step_until_answers(2);
+	ck_assert_int_eq(result.error, -EBADMSG);
+	ck_assert_uint_eq(store.consumed, 0);
+	store.error = 0;
+	ask_for(VM_CMD_START);
+	step_until(VM_RUNNING);
+	ck_assert_uint_eq(vm->boots, 2);
+	tear_down();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -336,6 +508,14 @@ int main(void)
 		an_io_error_does_not_hold_up_a_restart,
 		a_ladder_that_ends_leaves_an_io_error_alone,
 		an_emergency_pause_stops_the_devices_and_waits_for_none,
+		guest_goes_on_after_its_snapshot_as_if_nothing_were,
+		what_is_asked_during_a_snapshot_is_done_after_it,
+		a_stop_does_not_wait_for_devices_that_hang,
+		guest_that_ends_before_its_snapshot_has_ended,
+		crashed_guest_is_rewound,
+		machine_that_is_lost_in_a_rewind_is_taken_down,
+		restored_machine_takes_the_place_of_the_one_there,
+		restore_that_fails_leaves_a_stopped_vm,
 	};
 
 	return SUITE_RUN("vm life", tests);
