@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_in.h"
 #include "control/agent_private.h"
-#include "control/json_in.h"
 #include "control/limits.h"
 
 #define SENTINEL	0xff

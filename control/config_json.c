@@ -12,11 +12,12 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_in.h"
 #include "control/config_record.h"
 #include "control/config_table.h"
 #include "control/config_value.h"
 #include "control/home.h"
-#include "control/json_in.h"
+#include "control/json_limits.h"
 #include "control/json_out.h"
 #include "control/limits.h"
 

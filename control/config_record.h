@@ -8,8 +8,8 @@
 #ifndef AMBER_CONTROL_CONFIG_RECORD_H
 #define AMBER_CONTROL_CONFIG_RECORD_H
 
+#include "base/json_in.h"
 #include "control/config_table.h"
-#include "control/json_in.h"
 #include "control/json_out.h"
 
 enum config_field_type {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "control/text.h"
 
 #define PAGE_BYTES 4096
@@ -21,24 +22,7 @@ static void *member(struct vm_config *c, const struct config_row *row)
 
 int config_name_check(const char *name, struct err *e)
 {
-	size_t i, len = strlen(name);
-
-	if (!len)
-		return err_set(e, -EINVAL, "the name is empty");
-	if (len > VM_NAME_MAX)
-		return err_set(e, -EINVAL,
-			       "the name has %zu characters, the limit is %d",
-			       len, VM_NAME_MAX);
-	for (i = 0; i < len; i++) {
-		if (isalnum((unsigned char)name[i]) ||
-		    (i && strchr("_.-", name[i])))
-			continue;
-		return err_set(e, -EINVAL,
-			       "'%.64s': character %zu is not a letter or a "
-			       "digit%s",
-			       name, i + 1, i ? " or one of _ . -" : "");
-	}
-	return 0;
+	return name_check(name, VM_NAME_MAX, e);
 }
 
 static int check_uuid(const char *who, const char *text, struct err *e)

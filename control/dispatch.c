@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_in.h"
 #include "control/control.h"
-#include "control/json_in.h"
+#include "control/json_limits.h"
 #include "control/nearest.h"
 #include "control/routes.h"
 #include "control/text.h"

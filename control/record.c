@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_in.h"
 #include "control/home.h"
-#include "control/json_in.h"
+#include "control/json_limits.h"
 #include "control/json_out.h"
 #include "control/limits.h"
 #include "control/text.h"

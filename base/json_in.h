@@ -6,8 +6,8 @@
  * numbers out of range, NUL, lone surrogates and bad UTF-8 are refused with
  * the place and the cause. Any thread; no shared state.
  */
-#ifndef AMBER_CONTROL_JSON_IN_H
-#define AMBER_CONTROL_JSON_IN_H
+#ifndef AMBER_BASE_JSON_IN_H
+#define AMBER_BASE_JSON_IN_H
 
 #include <jansson.h>
 #include <stddef.h>
@@ -19,10 +19,6 @@ struct json_limits {
 	unsigned int depth;  /* of nested arrays and objects */
 	unsigned int values; /* of every kind, the outermost included */
 };
-
-/* For a request's body; for config.json and state.json. */
-extern const struct json_limits json_body_limits;
-extern const struct json_limits json_config_limits;
 
 /*
  * Parses text, which must be one JSON object. what names the source in

@@ -3,24 +3,10 @@
  * Bounded JSON parsing: one pass over the bytes counts depth and values,
  * then jansson builds the tree. No shared state.
  */
-#include "control/json_in.h"
+#include "base/json_in.h"
 
 #include <stdbool.h>
 #include <string.h>
-
-#include "control/limits.h"
-
-const struct json_limits json_body_limits = {
-	.bytes = LIMIT_BODY_BYTES,
-	.depth = LIMIT_JSON_DEPTH,
-	.values = LIMIT_JSON_BODY_VALUES,
-};
-
-const struct json_limits json_config_limits = {
-	.bytes = LIMIT_JSON_CONFIG_BYTES,
-	.depth = LIMIT_JSON_DEPTH,
-	.values = LIMIT_JSON_CONFIG_VALUES,
-};
 
 struct shape {
 	unsigned int depth, deepest;
