@@ -83,6 +83,19 @@ int chain_begin_raw(struct chain *c, int fd, const char *path,
  * as its backing file. Errors as chain_open().
  */
 int chain_push(struct chain *c, int fd, const char *path, struct err *e);
+/*
+ * In two steps, the second of which can't fail: the empty image in fd, as
+ * large as the disk and on the same layers, is opened, and takes the place
+ * of the top. Closed by layer_close(.., true): *out where it does not come to
+ * that, else *old, of which nothing is flushed. What is remembered of the
+ * layers behind stays. Errors as chain_open().
+ */
+int chain_open_top(struct chain *c, int fd, const char *path, struct layer *out,
+		   struct err *e);
+void chain_replace_top(struct chain *c, const struct layer *top,
+		       struct layer *old);
+/* Layer i has another name now: path, which is owned from now on. */
+void chain_rename(struct chain *c, unsigned int i, char *path);
 /* Layers first..last, not the top, are closed: nothing names them any more. */
 int chain_cut(struct chain *c, unsigned int first, unsigned int last,
 	      struct err *e);

@@ -105,6 +105,46 @@ int chain_push(struct chain *c, int fd, const char *path, struct err *e)
 	return r;
 }
 
+/* --- another top ----------------------------------------------------- */
+
+int chain_open_top(struct chain *c, int fd, const char *path, struct layer *out,
+		   struct err *e)
+{
+	struct layer l = { .fd = fd, .path = strdup(path) };
+	uint64_t tables = c->table_bytes;
+	int r;
+
+	if (!l.path)
+		return err_sys(e, -ENOMEM, "%s", path);
+	c->table_bytes -= c->layer[0].table_bytes;
+	r = open_overlay(c, &l, e);
+	c->table_bytes = tables;
+	if (r)
+		layer_close(&l, true);
+	else
+		*out = l;
+	return r;
+}
+
+void chain_replace_top(struct chain *c, const struct layer *top,
+		       struct layer *old)
+{
+	*old = c->layer[0];
+	c->layer[0] = *top;
+	c->table_bytes += top->table_bytes - old->table_bytes;
+	forget_unpacked(c);
+}
+
+void chain_rename(struct chain *c, unsigned int i, char *path)
+{
+	struct layer *l = &c->layer[i];
+
+	free(l->path);
+	l->path = path;
+	if (l->format == DISK_QCOW2)
+		l->q.path = path;
+}
+
 /* --- fewer ----------------------------------------------------------- */
 
 int chain_cut(struct chain *c, unsigned int first, unsigned int last,

@@ -295,7 +295,7 @@ int disk_open(struct disk **out, const struct disk_config *config,
 
 	if (!d)
 		return err_sys(e, -ENOMEM, "%s", config->path);
-	d->fd = -1;
+	d->fd = d->name_fd = -1;
 	d->info.cache = config->cache;
 	d->info.read_only = config->read_only;
 	d->files = config->files ? config->files : &file_ops_real;
@@ -326,6 +326,8 @@ void disk_close(struct disk *d)
 			image_unlock(d->fd);
 		close(d->fd);
 	}
+	if (d->name_fd >= 0)
+		close(d->name_fd);
 	free(d->path);
 	free(d);
 }
@@ -491,6 +493,17 @@ void disk_sync(struct disk *d, struct disk_request *r)
 	*end = r;
 	if (!d->syncing)
 		start_sync(d);
+}
+
+int disk_sync_name(struct disk *d)
+{
+	if (d->name_fd < 0)
+		return 0;
+	if (fsync(d->name_fd) < 0)
+		return -errno;
+	close(d->name_fd);
+	d->name_fd = -1;
+	return 0;
 }
 
 const char *disk_damage(const struct disk *d)

@@ -45,8 +45,9 @@ struct disk {
 	const char *snapshot;		  /* borrowed, too */
 	bool is_alone;
 	struct disk_info info;
-	char *path; /* owned */
-	int fd;	    /* owned; the top layer */
+	char *path;  /* owned */
+	int fd;	     /* owned; the top layer */
+	int name_fd; /* owned: a directory to be synced with it; -1: none */
 	bool is_block_device;
 	struct disk_run looked; /* disk_look() of a disk that nobody writes */
 	bool is_lent;		/* the locks are somebody else's */
@@ -81,6 +82,9 @@ struct disk {
 	struct io quiet;
 	struct disk_request *held, **held_end; /* they wait, through next */
 };
+
+/* The disk's name is on stable storage like what is flushed to it. Blocks. */
+int disk_sync_name(struct disk *d);
 
 /* May a job on layers begin? -EBUSY, -EIO, and why not. */
 int disk_check_job(const struct disk *d, struct err *e);

@@ -44,4 +44,20 @@ int layers_rebase(struct layer_job *job, const char *backing,
  */
 int layers_apply(struct layer_job *job, const char *snapshot, struct err *e);
 
+/*
+ * A fresh empty image on layer, a frozen qcow2 image beside path, takes the
+ * place of the file at path by one rename: the disk is what it was when that
+ * layer was frozen. As large as the layer. Nobody uses the file at path, nobody
+ * writes to layer; both are locked meanwhile. Nothing needs to be at path.
+ *
+ * undo: NULL, or gets another name of the replaced file (PATH.old.N), which
+ * the caller renames back to path, or unlinks, and frees; NULL when there was
+ * none. On an error everything is as it was; but without undo the image may
+ * have come when only the last sync of its directory failed.
+ * Errors: -EBUSY (in use), -EINVAL (layer is in another directory, or no
+ * qcow2 image), -ENOENT, those of writing.
+ */
+int layer_restore(const char *path, const char *layer, char **undo,
+		  const struct file_ops *files, struct err *e);
+
 #endif

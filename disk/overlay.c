@@ -16,17 +16,9 @@
 #include "disk/convert.h"
 #include "disk/file_io.h"
 #include "disk/lock.h"
+#include "disk/overlay_private.h"
 #include "disk/paths.h"
 #include "disk/qcow2_disk.h"
-
-#define FROZEN_MODE 0444
-
-struct overlay {
-	char *path;  /* owned; it is there under this name */
-	char *below; /* owned: the disk's file, as it was found */
-	int fd;	     /* owned; as the disk's requests need it */
-	int cached;  /* owned; the same with the page cache, or fd itself */
-};
 
 /* --- making it ready ------------------------------------------------- */
 
@@ -39,7 +31,7 @@ const struct qcow2_options overlay_defaults = {
 };
 
 /* The new image will look for the file by its name. */
-static int check_name(const struct disk *d, const char *name, struct err *e)
+int overlay_check_name(const struct disk *d, const char *name, struct err *e)
 {
 	struct stat named, is;
 
@@ -77,6 +69,17 @@ static int make_image(const struct disk *d, const char *path,
 	return r;
 }
 
+struct overlay *overlay_new(enum overlay_kind kind)
+{
+	struct overlay *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->kind = kind;
+	o->fd = o->cached = o->directory = -1;
+	return o;
+}
+
 static int open_image(struct overlay *o, const struct disk *d, struct err *e)
 {
 	int flags = O_RDWR | O_CLOEXEC;
@@ -111,14 +114,13 @@ int overlay_prepare(struct overlay **out, struct disk *d, const char *path,
 			       "%s is read-only: nothing would be written to a "
 			       "new layer",
 			       d->path);
-	o = calloc(1, sizeof(*o));
+	o = overlay_new(OVERLAY_ABOVE);
 	if (!o)
 		return err_sys(e, -ENOMEM, "%s", path);
-	o->fd = o->cached = -1;
 	if (!options)
 		options = &overlay_defaults;
 	o->below = realpath(d->path, NULL);
-	r = o->below ? check_name(d, o->below, e)
+	r = o->below ? overlay_check_name(d, o->below, e)
 		     : err_sys(e, -errno, "%s", d->path);
 	if (!r)
 		r = check_cluster(d, options, e);
@@ -144,10 +146,15 @@ void overlay_close(struct overlay *o)
 		return;
 	if (o->path)
 		unlink(o->path);
+	if (o->has_old)
+		layer_close(&o->old, true);
+	if (o->directory >= 0)
+		close(o->directory);
 	if (o->cached >= 0 && o->cached != o->fd)
 		close(o->cached);
 	if (o->fd >= 0)
 		close(o->fd);
+	free(o->layer);
 	free(o->below);
 	free(o->path);
 	free(o);
@@ -155,7 +162,16 @@ void overlay_close(struct overlay *o)
 
 /* --- putting it in place --------------------------------------------- */
 
-static int check(const struct disk *d, struct err *e)
+int overlay_check_job(const struct disk *d, struct err *e)
+{
+	if (d->job != DISK_STREAMS)
+		return 0;
+	return err_set(e, -EBUSY,
+		       "%s: the layers below it are being copied into it",
+		       d->path);
+}
+
+int overlay_check(const struct disk *d, struct err *e)
 {
 	if (d->is_poisoned)
 		return err_set(e, -EIO,
@@ -164,17 +180,11 @@ static int check(const struct disk *d, struct err *e)
 			       d->path);
 	if (d->info.format == DISK_QCOW2 && top_of(d)->why.code)
 		return err_set(e, -EIO, "%s", top_of(d)->why.text);
-	if (d->job == DISK_STREAMS)
-		return err_set(e, -EBUSY,
-			       "%s: the layers below it are being copied into "
-			       "it",
-			       d->path);
-	return 0;
+	return overlay_check_job(d, e);
 }
 
-/* What the guest was told about direct I/O stays true. */
-static int find_units(const struct disk *d, const struct overlay *o,
-		      struct disk *probe, struct err *e)
+int overlay_find_units(const struct disk *d, const struct overlay *o,
+		       struct disk *probe, struct err *e)
 {
 	int r;
 
@@ -193,38 +203,42 @@ static int find_units(const struct disk *d, const struct overlay *o,
 
 static int flush(struct disk *d)
 {
-	int r;
+	int r = disk_sync_name(d);
 
-	if (d->info.format == DISK_QCOW2) {
+	if (!r && d->info.format == DISK_QCOW2) {
 		r = qcow2_flush(top_of(d));
 		if (!r && qcow2_is_dirty(top_of(d)))
 			r = qcow2_flush(top_of(d)); /* what became free */
 		qcow2_is_poisoned(d);
 		return r;
 	}
-	r = file_sync(d->files, d->fd);
+	if (!r)
+		r = file_sync(d->files, d->fd);
 	d->is_poisoned |= r != 0;
 	return r;
 }
 
-/* mode: what it was before; a device has none that matters. */
-static int freeze(struct disk *d, mode_t *mode, struct err *e)
+int overlay_flush(struct disk *d, struct err *e)
 {
-	struct stat st;
 	int r = flush(d);
 
+	return r ? err_sys(e, r, "%s: flush", d->path) : 0;
+}
+
+int overlay_freeze(const struct disk *d, mode_t *mode, struct err *e)
+{
+	struct stat st;
+
 	*mode = 0;
-	if (r)
-		return err_sys(e, r, "%s: flush", d->path);
 	if (d->is_block_device)
 		return 0;
-	if (fstat(d->fd, &st) < 0 || fchmod(d->fd, FROZEN_MODE) < 0)
+	if (fstat(d->fd, &st) < 0 || fchmod(d->fd, OVERLAY_FROZEN) < 0)
 		return err_sys(e, -errno, "%s: making it read-only", d->path);
 	*mode = st.st_mode & 07777;
 	return 0;
 }
 
-static void thaw(const struct disk *d, mode_t mode)
+void overlay_thaw(const struct disk *d, mode_t mode)
 {
 	if (mode && fchmod(d->fd, mode) < 0)
 		return; /* it can be written through what is open */
@@ -253,20 +267,21 @@ static int hand_down(struct disk *d, int cached, struct err *e)
 	return r;
 }
 
-static int push_qcow2(struct disk *d, const struct overlay *o, struct err *e)
+int overlay_put_on_qcow2(const struct overlay *o, struct disk *d,
+			 const char *name, struct err *e)
 {
 	struct qcow2_disk *k = qcow2_disk(d);
 	int r = hand_down(d, k->cached_fd, e);
 
 	if (r)
 		return r;
-	r = chain_push(&k->chain, o->cached, o->path, e);
+	r = chain_push(&k->chain, o->cached, name, e);
 	if (r)
 		take_back(d, k->cached_fd);
 	return r;
 }
 
-static int push_raw(struct disk *d, const struct overlay *o, struct err *e)
+static int put_on_raw(const struct overlay *o, struct disk *d, struct err *e)
 {
 	struct qcow2_disk *k;
 	int r = qcow2_disk_make(&k, d, e);
@@ -288,9 +303,8 @@ static int push_raw(struct disk *d, const struct overlay *o, struct err *e)
 	return r;
 }
 
-/* From here on nothing fails. */
-static void take_place(struct overlay *o, struct disk *d,
-		       const struct disk *probe)
+void overlay_take_place(struct overlay *o, struct disk *d,
+			const struct disk *probe)
 {
 	struct qcow2_disk *k = qcow2_disk(d);
 
@@ -298,8 +312,12 @@ static void take_place(struct overlay *o, struct disk *d,
 		close(d->fd); /* the layer has a descriptor of its own */
 	k->cached_fd = o->cached;
 	d->fd = o->fd;
-	free(d->path);
-	d->path = o->path;
+	o->fd = o->cached = -1;
+	if (o->kind == OVERLAY_ABOVE) {
+		free(d->path);
+		d->path = o->path;
+		o->path = NULL;
+	}
 	d->is_block_device = false;
 	d->memory_align = probe->memory_align;
 	d->offset_align = probe->offset_align;
@@ -307,37 +325,54 @@ static void take_place(struct overlay *o, struct disk *d,
 	d->info.format = DISK_QCOW2;
 	qcow2_set_units(d);
 	disk_changed(d);
-	free(o->below);
-	free(o);
+	overlay_close(o);
 }
 
-static int push(struct overlay *o, struct disk *d, struct err *e)
+static int put_on_top(const struct overlay *o, struct disk *d, struct err *e)
 {
-	return d->info.format == DISK_QCOW2 ? push_qcow2(d, o, e)
-					    : push_raw(d, o, e);
+	return d->info.format == DISK_QCOW2
+		       ? overlay_put_on_qcow2(o, d, o->path, e)
+		       : put_on_raw(o, d, e);
+}
+
+static int push_above(struct overlay *o, struct disk *d, struct err *e)
+{
+	struct disk probe;
+	mode_t mode;
+	int r = overlay_check(d, e);
+
+	if (!r)
+		r = overlay_check_name(d, o->below, e);
+	if (!r)
+		r = overlay_find_units(d, o, &probe, e);
+	KILL_POINT("overlay-made");
+	if (!r)
+		r = overlay_flush(d, e);
+	if (!r)
+		r = overlay_freeze(d, &mode, e);
+	if (r)
+		return r;
+	KILL_POINT("overlay-frozen");
+	r = put_on_top(o, d, e);
+	KILL_POINT("overlay-pushed");
+	if (r)
+		overlay_thaw(d, mode);
+	else
+		overlay_take_place(o, d, &probe);
+	return r;
 }
 
 int overlay_push(struct overlay *o, struct disk *d, struct err *e)
 {
-	struct disk probe;
-	mode_t mode;
-	int r = check(d, e);
-
-	if (!r)
-		r = check_name(d, o->below, e);
-	if (!r)
-		r = find_units(d, o, &probe, e);
-	KILL_POINT("overlay-made");
-	if (!r)
-		r = freeze(d, &mode, e);
-	if (r)
-		return r;
-	KILL_POINT("overlay-frozen");
-	r = push(o, d, e);
-	KILL_POINT("overlay-pushed");
-	if (r)
-		thaw(d, mode);
-	else
-		take_place(o, d, &probe);
-	return r;
+	switch (o->kind) {
+	case OVERLAY_ABOVE:
+		return push_above(o, d, e);
+	case OVERLAY_UNDER:
+		return overlay_push_under(o, d, e);
+	case OVERLAY_FRESH:
+		break;
+	}
+	return err_set(e, -EINVAL,
+		       "%s: an image made for a rewind is not put on top",
+		       d->path);
 }

@@ -376,6 +376,7 @@ static void qcow2_disk_close(struct disk *d)
 	if (!k)
 		return;
 	/* What was acknowledged by a flush is there already. */
+	disk_sync_name(d);
 	if (k->chain.depth && !d->info.read_only && !qcow2_is_poisoned(d) &&
 	    qcow2_is_dirty(top_of(d)) && !qcow2_flush(top_of(d)))
 		qcow2_flush(top_of(d)); /* what became free by it */

@@ -129,13 +129,18 @@ static void advance(struct disk *d)
 static void start_flush(struct disk *d)
 {
 	struct qcow2_disk *k = qcow2_disk(d);
+	int r;
 
 	if (k->stage != FLUSH_IDLE || !k->to_flush.first)
 		return;
 	k->flushing = k->to_flush;
 	request_list_init(&k->to_flush);
 	d->syncing_changes = d->changes;
-	advance(d);
+	r = disk_sync_name(d);
+	if (r)
+		poison(d, r);
+	else
+		advance(d);
 }
 
 void qcow2_disk_flush(struct disk *d, struct disk_request *r)

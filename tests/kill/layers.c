@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * layers DIR: a disk in DIR whose layers come and go, for tests that kill it.
- * Says "wrote SECTOR VALUE" when a flush has made that durable, "top NAME"
- * when a layer was put on top, and "done".
+ * layers DIR [under]: a disk in DIR whose layers come and go, for tests that
+ * kill it. Says "wrote SECTOR VALUE" when a flush has made that durable, "top
+ * NAME" when a layer was put on top, and "done". With `under` the disk keeps
+ * its name: "push LAYER" and "rewind LAYER" are said before, "pushed LAYER" and
+ * "rewound LAYER" after it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "disk/disk.h"
+#include "disk/layers.h"
 #include "disk/overlay.h"
 #include "disk/stream.h"
 
@@ -145,13 +148,119 @@ static void live(void)
 	put(7 * CHUNK);
 }
 
+/* --- below one name -------------------------------------------------- */
+
+static char disk_path_text[256];
+
+static void open_disk(void)
+{
+	const struct disk_config c = { .path = disk_path_text,
+				       .format = DISK_QCOW2 };
+	struct err e = ERR_NONE;
+
+	if (disk_open(&disk, &c, &e))
+		fail(disk_path_text, &e);
+	disk_attach(disk, q);
+}
+
+static void create_disk(void)
+{
+	struct qcow2_options options = qcow2_defaults;
+	struct err e = ERR_NONE;
+	int fd;
+
+	snprintf(disk_path_text, sizeof(disk_path_text), "%s/disk.qcow2",
+		 directory);
+	options.bytes = BYTES;
+	fd = open(disk_path_text, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || qcow2_create(fd, &options, &file_ops_real, &e) ||
+	    ioq_open(&q, IOQ_SYNC, 16, NULL, &e))
+		fail(disk_path_text, &e);
+	close(fd);
+	open_disk();
+	say("top", "disk.qcow2");
+}
+
+static struct overlay_place place_of(char *path, size_t n, const char *layer)
+{
+	snprintf(path, n, "%s/%s", directory, layer);
+	return (struct overlay_place){ .path = disk_path_text,
+				       .layer = path,
+				       .bytes = BYTES };
+}
+
+static void push_under(const char *layer)
+{
+	char path[256];
+	struct overlay_place place = place_of(path, sizeof(path), layer);
+	struct err e = ERR_NONE;
+	struct overlay *o;
+
+	say("push", layer);
+	if (overlay_prepare_under(&o, &place, &e) || overlay_push(o, disk, &e))
+		fail(layer, &e);
+	say("pushed", layer);
+}
+
+static void rewind_to(const char *layer)
+{
+	char path[256];
+	struct overlay_place place = place_of(path, sizeof(path), layer);
+	struct err e = ERR_NONE;
+	struct overlay *o;
+
+	say("rewind", layer);
+	if (overlay_prepare_fresh(&o, &place, &e) ||
+	    overlay_rewind(o, disk, &e))
+		fail(layer, &e);
+	overlay_close(o);
+	say("rewound", layer);
+}
+
+static void restore(const char *layer)
+{
+	struct err e = ERR_NONE;
+	char path[256], *undo;
+
+	disk_close(disk);
+	say("rewind", layer);
+	snprintf(path, sizeof(path), "%s/%s", directory, layer);
+	if (layer_restore(disk_path_text, path, &undo, NULL, &e))
+		fail(layer, &e);
+	say("rewound", layer);
+	if (!undo || unlink(undo))
+		exit(1);
+	free(undo);
+	open_disk();
+}
+
+static void live_under(void)
+{
+	put(0);
+	push_under("1.qcow2");
+	put(CHUNK / 2);
+	push_under("2.qcow2");
+	put(3 * CHUNK);
+	rewind_to("2.qcow2");
+	put(2 * CHUNK + 4096);
+	push_under("3.qcow2");
+	put(5 * CHUNK);
+	restore("2.qcow2");
+	put(7 * CHUNK);
+}
+
 int main(int argc, char **argv)
 {
-	if (argc != 2)
+	if (argc < 2)
 		return 2;
 	directory = argv[1];
-	open_base();
-	live();
+	if (argc == 2) {
+		open_base();
+		live();
+	} else {
+		create_disk();
+		live_under();
+	}
 	disk_close(disk);
 	ioq_close(q);
 	say("done", "");

@@ -296,8 +296,8 @@ def kill_scenario(kind):
 
 # --- layers that come and go -------------------------------------------------
 
-def run_layers(where, **env):
-    return subprocess.run([LAYERS, where], env=dict(os.environ, **env), capture_output=True,
+def run_layers(where, *args, **env):
+    return subprocess.run([LAYERS, where, *args], env=dict(os.environ, **env), capture_output=True,
                           text=True, timeout=120)
 
 
@@ -331,23 +331,58 @@ def judge_layers(where, said):
         check(not wrong, f"{name}: sectors {[w // 512 for w in wrong[:5]]} of {said}")
 
 
-def kill_layers():
+def judge_name(where, said):
+    """The one name shows all that was said to be there; where a rewind was
+    under way, that or the layer."""
+    model, layers, other, last = bytearray(4 << 20), {}, None, 0
+    for line in said.splitlines():
+        word, *rest = line.split()
+        if word == "wrote":
+            at, last = int(rest[0]) * 512, int(rest[1])
+            model[at:at + 65536] = bytes([last]) * 65536
+        elif word == "push":
+            layers[rest[0]] = bytes(model)
+        elif word == "rewind":
+            other = layers[rest[0]]
+        elif word == "rewound":
+            model, other = bytearray(other), None
+    if "top" not in said:
+        return
+    for name in [n for n in layers if os.path.exists(f"{where}/{n}")]:
+        whole(where, name)
+    for name in re.findall("^pushed (.*)$", said, re.M):
+        check(os.stat(f"{where}/{name}").st_mode & 0o777 == 0o444, f"{name} is not frozen")
+    check(os.stat(f"{where}/disk.qcow2").st_mode & 0o200, "it can't be written")
+    whole(where, "disk.qcow2")
+    sh(where, "qemu-img", "convert", "-O", "raw", "disk.qcow2", "shown.raw")
+    with open(f"{where}/shown.raw", "rb") as f:
+        got = f.read()
+    # The write under way when it was killed may be there in part.
+    new = bytes([last + 1]) * 512
+    wrong = [[i for i in range(0, len(m), 512) if got[i:i + 512] not in (m[i:i + 512], new)]
+             for m in (bytes(model), other) if m]
+    check(not min(wrong, key=len), f"sectors {[w[:3] for w in wrong]} of {said}")
+
+
+def kill_layers(judge, *args):
     with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
-        done = run_layers(where, AMBER_KILL_LOG=f"{where}/log")
+        done = run_layers(where, *args, AMBER_KILL_LOG=f"{where}/log")
         check(done.returncode == 0 and "done" in done.stdout, done.stderr)
-        judge_layers(where, done.stdout)
+        judge(where, done.stdout)
+        left = [n for n in os.listdir(where) if ".new." in n or ".old." in n]
+        check(not left, f"left behind: {left}")
         with open(f"{where}/log") as f:
             seen = f.read().split()
     kills = 0
     for point in seen:
         for times in range(1, 30):
             with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
-                done = run_layers(where, AMBER_KILL_AT=f"{point}:{times}")
+                done = run_layers(where, *args, AMBER_KILL_AT=f"{point}:{times}")
                 if done.returncode == 0:
                     break
                 check(done.returncode == -signal.SIGKILL, f"{point}: {done.stderr}")
                 try:
-                    judge_layers(where, done.stdout)
+                    judge(where, done.stdout)
                 except Failed as e:
                     raise Failed(f"killed at {point}:{times}: {e}") from e
                 kills += 1
@@ -418,7 +453,9 @@ def main():
     failed, skipped, seen = 0, False, set()
     tests = [(f"killed_{k.__name__.lower()}_loses_nothing", lambda k=k: kill_scenario(k))
              for k in SCENARIOS]
-    tests.append(("killed_layers_lose_nothing", kill_layers))
+    tests.append(("killed_layers_lose_nothing", lambda: kill_layers(judge_layers)))
+    tests.append(("killed_layers_below_a_name_lose_nothing",
+                  lambda: kill_layers(judge_name, "under")))
     tests.append(("killed_vmm_has_suspended_in_full_or_not_at_all", kill_suspend))
     for name, test in tests:
         try:
