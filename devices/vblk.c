@@ -6,6 +6,7 @@
  */
 #include "devices/vblk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -57,7 +58,7 @@ static void put_topology(uint8_t *bytes, const struct disk_info *info)
 static void vblk_get_config(struct virtio *v, uint8_t *bytes)
 {
 	const struct vblk *b = (const struct vblk *)v;
-	const struct disk_info *info = disk_get_info(b->cfg.disk);
+	const struct disk_info *info = &b->host.disk.info;
 
 	put_le64(bytes + CFG_CAPACITY, info->bytes / DISK_SECTOR_BYTES);
 	put_le32(bytes + CFG_SEG_MAX, VBLK_QUEUE_SIZE - 2);
@@ -88,11 +89,12 @@ static void vblk_set_config(struct virtio *v, uint32_t offset, uint8_t size,
 
 static bool default_writeback(const struct vblk *b)
 {
-	return disk_get_info(b->cfg.disk)->cache != DISK_WRITETHROUGH;
+	return b->host.disk.info.cache != DISK_WRITETHROUGH;
 }
 
-static void drop_held(struct vblk *b)
+void vblk_drop_held(struct virtio *v)
 {
+	struct vblk *b = (struct vblk *)v;
 	struct vblk_request *r = b->host.held.head, *next;
 
 	for (; r; r = next) {
@@ -105,11 +107,11 @@ static void drop_held(struct vblk *b)
 	atomic_store(&b->counters.held, 0);
 }
 
-static void vblk_reset(struct virtio *v)
+static void vblk_reset(struct virtio *v) LOCK_NEEDS(v->lock)
 {
 	struct vblk *b = (struct vblk *)v;
 
-	drop_held(b);
+	vblk_drop_held(v);
 	b->st.writeback = default_writeback(b);
 }
 
@@ -121,6 +123,22 @@ static void vblk_resumed(struct virtio *v)
 		return;
 	b->host.retry = true;
 	vblk_wake(b);
+}
+
+void vblk_note_disk(struct vblk *b)
+{
+	b->host.disk.info = *disk_get_info(b->cfg.disk);
+	snprintf(b->host.disk.path, sizeof(b->host.disk.path), "%s",
+		 disk_path(b->cfg.disk));
+}
+
+void vblk_get_disk(struct vblk *b, struct disk_info *info, char *path,
+		   size_t bytes)
+{
+	lock_take(&b->virtio.lock);
+	*info = b->host.disk.info;
+	snprintf(path, bytes, "%s", b->host.disk.path);
+	lock_release(&b->virtio.lock);
 }
 
 /* --- state ----------------------------------------------------------- */
@@ -151,15 +169,17 @@ static void sync_held(struct vblk *b, struct state_io *io)
 	}
 }
 
-static void vblk_sync(struct virtio *v, struct state_io *io)
+static void vblk_sync(struct virtio *v, struct state_io *io) LOCK_NEEDS(v->lock)
 {
 	struct vblk *b = (struct vblk *)v;
 	bool writeback = b->st.writeback;
 
 	state_bool(io, &writeback);
 	sync_held(b, io);
-	if (state_is_loading(io) && !io->error)
-		b->st.writeback = writeback;
+	if (!state_is_loading(io) || io->error)
+		return;
+	b->st.writeback = writeback;
+	vblk_drop_held(v); /* the rings they came from are gone */
 }
 
 static int vblk_validate(const struct virtio *v, struct err *e)
@@ -212,7 +232,7 @@ static int vblk_restored(struct virtio *v, struct err *e) LOCK_NEEDS(v->lock)
 	unsigned int i;
 	int r = 0;
 
-	drop_held(b);
+	vblk_drop_held(v);
 	for (i = 0; i < b->host.loaded.count && !r; i++)
 		r = restore_held(v, b->host.loaded.queue[i],
 				 b->host.loaded.head[i], e);
@@ -223,12 +243,12 @@ static int vblk_restored(struct virtio *v, struct err *e) LOCK_NEEDS(v->lock)
 static void vblk_describe(struct virtio *v, struct buf *out)
 {
 	struct vblk *b = (struct vblk *)v;
-	const struct disk_info *info = disk_get_info(b->cfg.disk);
+	const struct disk_info *info = &b->host.disk.info;
 	struct vblk_stats s;
 
 	vblk_get_stats(b, &s);
 	buf_printf(out, "path=%s\nformat=%s\nbytes=%llu\ncache=%s\n",
-		   disk_path(b->cfg.disk), disk_format_text(info->format),
+		   b->host.disk.path, disk_format_text(info->format),
 		   (unsigned long long)info->bytes,
 		   disk_cache_text(info->cache));
 	buf_printf(out, "read_only=%d\nwriteback=%d\nengine=%s\n",
@@ -332,10 +352,11 @@ int vblk_create(struct vblk **out, const struct vblk_config *cfg, struct err *e)
 		return err_sys(e, -ENOMEM, "%s", cfg->virtio.id);
 	b->cfg = *cfg;
 	b->host.wake_fd = -1;
-	pthread_cond_init(&b->host.flush.changed, NULL);
+	pthread_cond_init(&b->host.order.changed, NULL);
 	vblk_list_init(&b->host.finished);
 	vblk_list_init(&b->host.held);
 	vblk_set_limits(b, cfg->bytes_per_s, cfg->ops_per_s);
+	vblk_note_disk(b);
 	b->st.writeback = default_writeback(b);
 	r = set_up(b, e);
 	if (r) {
@@ -371,7 +392,7 @@ void vblk_destroy(struct vblk *b)
 	if (b->host.wake_fd >= 0)
 		close(b->host.wake_fd);
 	free(b->host.requests);
-	pthread_cond_destroy(&b->host.flush.changed);
+	pthread_cond_destroy(&b->host.order.changed);
 	virtio_fini(&b->virtio);
 	free(b);
 }

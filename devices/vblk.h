@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "devices/virtio.h"
 #include "disk/disk.h"
+#include "disk/overlay.h"
 
 #define VBLK_SERIAL_MAX 20 /* bytes of the id (5.2.6) */
 #define VBLK_QUEUES_MAX 8
@@ -60,6 +61,23 @@ int vblk_may_resume(struct vblk *b, bool accept, struct err *e);
  * disk's. Errors: what the flush gave; -EIO: the disk is in doubt.
  */
 int vblk_flush(struct vblk *b, struct err *e);
+
+/*
+ * overlay_push() and overlay_rewind() of its disk, on the disk's own thread,
+ * which waits first for what others have in flight there. As vblk_flush(), one
+ * of the three at a time. The overlay stays the caller's but after a push that
+ * succeeded; after a rewind it has what was thrown away.
+ *
+ * A rewind forgets the requests that a host's failure left behind, and that
+ * failure: the device's state is to be loaded next.
+ * Errors: theirs; -EIO: the disk's thread has ended.
+ */
+int vblk_push_layer(struct vblk *b, struct overlay *o, struct err *e);
+int vblk_rewind_layer(struct vblk *b, struct overlay *o, struct err *e);
+
+/* Its disk, and under which name that is open (PATH_MAX). Any thread. */
+void vblk_get_disk(struct vblk *b, struct disk_info *info, char *path,
+		   size_t bytes);
 
 enum vblk_kind { VBLK_READ, VBLK_WRITE, VBLK_FLUSH, VBLK_DISCARD, VBLK_KINDS };
 

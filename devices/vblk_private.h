@@ -3,6 +3,7 @@
 #ifndef AMBER_DEVICES_VBLK_PRIVATE_H
 #define AMBER_DEVICES_VBLK_PRIVATE_H
 
+#include <limits.h>
 #include <pthread.h>
 
 #include "base/bucket.h"
@@ -73,6 +74,8 @@ struct vblk_counters {
 	_Atomic bool is_poisoned;
 };
 
+enum vblk_order { VBLK_ORDER_FLUSH, VBLK_ORDER_PUSH, VBLK_ORDER_REWIND };
+
 struct vblk_queue_event {
 	struct ioq_event event; /* first: ready() gets it */
 	struct vblk *vblk;
@@ -109,13 +112,20 @@ struct vblk {
 			unsigned int count;
 			uint16_t queue[VBLK_REQUESTS], head[VBLK_REQUESTS];
 		} loaded;
-		struct { /* vblk_flush(); v->lock, but the first and last */
-			_Atomic bool is_wanted;
+		struct { /* what others want of the disk's thread; v->lock */
+			_Atomic bool is_wanted; /* without it */
+			enum vblk_order what;
+			struct overlay *overlay; /* borrowed */
 			bool is_over;
-			int error;
+			struct err error;
 			pthread_cond_t changed;
-			struct disk_request r;
-		} flush;
+			struct disk_request flush; /* the thread's, too */
+			struct disk_hold hold;
+		} order;
+		struct { /* as the disk is; v->lock, or its thread */
+			struct disk_info info;
+			char path[PATH_MAX];
+		} disk;
 		bool is_dead; /* v->lock: the thread can't go on */
 		_Atomic bool is_stopping;
 		_Atomic bool accept; /* the disk was verified */
@@ -149,6 +159,18 @@ bool vblk_request_next(struct vblk_request *r);
 /* "write of 4096 bytes at 512: No space left on device" */
 void vblk_request_describe(const struct vblk_request *r, char *text,
 			   size_t bytes);
+
+/* --- vblk.c ---------------------------------------------------------- */
+/* What a host's failure left behind is forgotten. */
+void vblk_drop_held(struct virtio *v) LOCK_NEEDS(v->lock);
+/* Looks at its disk: nobody changes that meanwhile. */
+void vblk_note_disk(struct vblk *b);
+
+/* --- vblk_order.c ---------------------------------------------------- */
+/* Begins what is wanted of the disk's thread. That thread. */
+void vblk_look_for_order(struct vblk *b);
+/* The thread can't go on: nobody waits for it. */
+void vblk_end_orders(struct virtio *v) LOCK_NEEDS(v->lock);
 
 /* --- vblk_thread.c --------------------------------------------------- */
 void *vblk_main(void *arg);

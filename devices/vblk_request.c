@@ -61,7 +61,7 @@ static int reject(struct vblk_request *r, uint8_t answer)
 /* Is [sector, sector + bytes) inside the disk and made of whole blocks? */
 static bool fits(const struct vblk *b, uint64_t sector, uint64_t bytes)
 {
-	const struct disk_info *info = disk_get_info(b->cfg.disk);
+	const struct disk_info *info = &b->host.disk.info;
 	uint64_t sectors = info->bytes / DISK_SECTOR_BYTES;
 	uint64_t block = info->logical_bytes;
 
@@ -73,7 +73,7 @@ static bool fits(const struct vblk *b, uint64_t sector, uint64_t bytes)
 
 static bool is_read_only(const struct vblk *b)
 {
-	return disk_get_info(b->cfg.disk)->read_only;
+	return b->host.disk.info.read_only;
 }
 
 static bool must_be_durable(const struct vblk *b)

@@ -6,7 +6,6 @@
  * request is in exactly one of: free, in flight, finished, held. INV-2: a
  * held request is counted in no in_flight, so that the device can be quiet.
  */
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -316,59 +315,6 @@ static void answer_all(struct vblk *b)
 	lock_release(&v->lock);
 }
 
-/* --- a flush of our own ---------------------------------------------- */
-
-static void on_flushed(struct disk_request *r, int error)
-{
-	struct vblk *b =
-		(struct vblk *)(void *)((char *)r -
-					offsetof(struct vblk, host.flush.r));
-
-	lock_take(&b->virtio.lock);
-	b->host.flush.is_over = true;
-	b->host.flush.error = error;
-	pthread_cond_broadcast(&b->host.flush.changed);
-	lock_release(&b->virtio.lock);
-}
-
-static void look_for_flush(struct vblk *b)
-{
-	if (!atomic_load(&b->host.flush.is_wanted))
-		return;
-	atomic_store(&b->host.flush.is_wanted, false);
-	b->host.flush.r =
-		(struct disk_request){ .op = DISK_FLUSH, .done = on_flushed };
-	disk_submit(b->cfg.disk, &b->host.flush.r);
-}
-
-static int flush_once(struct vblk *b)
-{
-	struct virtio *v = &b->virtio;
-	int r;
-
-	lock_take(&v->lock);
-	b->host.flush.is_over = false;
-	lock_release(&v->lock);
-	atomic_store(&b->host.flush.is_wanted, true);
-	vblk_wake(b);
-	lock_take(&v->lock);
-	while (!b->host.flush.is_over && !b->host.is_dead)
-		pthread_cond_wait(&b->host.flush.changed, &v->lock.mutex);
-	r = b->host.flush.is_over ? b->host.flush.error : -EIO;
-	lock_release(&v->lock);
-	return r;
-}
-
-/* The second one has what became free by the first. */
-int vblk_flush(struct vblk *b, struct err *e)
-{
-	int r = flush_once(b);
-
-	if (!r)
-		r = flush_once(b);
-	return r ? err_sys(e, r, "%s: flush", b->virtio.cfg.id) : 0;
-}
-
 /* --- the thread ------------------------------------------------------ */
 
 /* The device was resumed: the very requests are tried again. */
@@ -378,7 +324,7 @@ static void retry_held(struct vblk *b)
 	struct vblk_request *r = NULL, *next;
 
 	lock_take(&v->lock);
-	if (b->host.retry) {
+	if (b->host.retry && !v->host.is_quiet) {
 		b->host.retry = false;
 		b->host.is_held = false;
 		b->host.may_have_more = true;
@@ -441,7 +387,7 @@ static void run_round(struct vblk *b)
 {
 	unsigned int q;
 
-	look_for_flush(b);
+	vblk_look_for_order(b);
 	answer_all(b);
 	if (!b->host.may_have_more || !has_room(b))
 		return;
@@ -461,7 +407,7 @@ static void report_dead(struct vblk *b, int error)
 	err_sys(&e, error, "the queue of its file operations failed");
 	lock_take(&v->lock);
 	b->host.is_dead = true;
-	pthread_cond_broadcast(&b->host.flush.changed);
+	vblk_end_orders(v);
 	device_event(&v->cfg.events, DEVICE_IO_STOP, v->cfg.id, e.text);
 	lock_release(&v->lock);
 }

@@ -38,6 +38,7 @@ struct blk_options {
 	enum vblk_on_error on_error;
 	enum disk_cache cache;
 	enum ioq_engine engine;
+	enum disk_format format; /* unknown: raw */
 	bool read_only;
 	uint64_t features;
 	bool no_flush; /* the driver doesn't take FLUSH */
@@ -47,7 +48,7 @@ struct blk_options {
 static inline void blk_make(struct blk_rig *b, const struct blk_options *o)
 {
 	struct disk_config dc = { .path = b->path,
-				  .format = DISK_RAW,
+				  .format = o->format ? o->format : DISK_RAW,
 				  .cache = o->cache,
 				  .read_only = o->read_only };
 	struct vblk_config vc = { .virtio = rig_config(&b->rig, "disk0"),
