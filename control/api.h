@@ -33,6 +33,13 @@ void api_agent(struct call *call);
 void api_agent_call(struct call *call);
 void api_agent_exec(struct call *call);
 
+/* api_snapshot.c: GET, and every POST */
+void api_snapshots(struct call *call);
+void api_snapshot_create(struct call *call);
+void api_snapshot_restore(struct call *call);
+void api_snapshot_rewind(struct call *call);
+void api_snapshot_delete(struct call *call);
+
 /* api_device.c */
 void api_metrics(struct call *call);
 void api_balloon(struct call *call);

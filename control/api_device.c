@@ -103,7 +103,7 @@ static struct vnet *find_net(struct machine *m, const char *id)
 static void no_device(struct call *call, const char *what)
 {
 	call_problem(call, PROBLEM_NOT_FOUND, "this VM has no %s '%s'", what,
-		     call->word);
+		     call_word(call, "device"));
 }
 
 /* What isn't given stays as it is. */
@@ -118,8 +118,8 @@ void api_limit(struct call *call)
 
 	if (!m)
 		return;
-	b = find_disk(m, call->word);
-	n = find_net(m, call->word);
+	b = find_disk(m, call_word(call, "device"));
+	n = find_net(m, call_word(call, "device"));
 	if (b) {
 		vblk_get_stats(b, &disk);
 		vblk_set_limits(b, call_number(call, "bps", disk.bytes_per_s),
@@ -132,7 +132,8 @@ void api_limit(struct call *call)
 		no_device(call, "disk or network card");
 		return;
 	}
-	snprintf(text, sizeof(text), "%s: limits changed", call->word);
+	snprintf(text, sizeof(text), "%s: limits changed",
+		 call_word(call, "device"));
 	answer_changed(call, text);
 }
 
@@ -145,7 +146,7 @@ void api_link(struct call *call)
 
 	if (!m)
 		return;
-	n = find_net(m, call->word);
+	n = find_net(m, call_word(call, "device"));
 	if (!n) {
 		no_device(call, "network card");
 		return;
@@ -155,7 +156,7 @@ void api_link(struct call *call)
 		return;
 	}
 	vnet_set_link(n, is_up);
-	snprintf(text, sizeof(text), "%s: link %s", call->word,
+	snprintf(text, sizeof(text), "%s: link %s", call_word(call, "device"),
 		 is_up ? "up" : "down");
 	answer_changed(call, text);
 }

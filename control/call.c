@@ -51,6 +51,27 @@ bool call_has(const struct call *call, const char *param)
 	return v && v->given;
 }
 
+char *call_word_at(struct call *call, size_t i)
+{
+	size_t words = 0;
+
+	while (i--)
+		words += call->route->params[i].type == PARAM_WORD;
+	return call->word[words];
+}
+
+const char *call_word(const struct call *call, const char *param)
+{
+	struct call *c = (struct call *)(uintptr_t)call;
+	size_t i;
+
+	for (i = 0; i < call->route->param_count; i++)
+		if (call->route->params[i].type == PARAM_WORD &&
+		    !strcmp(call->route->params[i].name, param))
+			return call_word_at(c, i);
+	return "";
+}
+
 uint64_t call_number(const struct call *call, const char *param,
 		     uint64_t fallback)
 {

@@ -19,6 +19,7 @@
 
 #define CALL_PARAMS_MAX	  8
 #define CALL_TEXT_BYTES	  256
+#define CALL_WORDS_MAX	  3
 #define CALL_WORD_BYTES	  64
 #define CALL_HEADERS_MAX  2
 #define CALL_ANSWER_BYTES (8u << 20) /* no answer is larger */
@@ -92,7 +93,7 @@ struct call {
 	/* in the order of the route's parameters */
 	struct call_value value[CALL_PARAMS_MAX];
 	char text[CALL_TEXT_BYTES]; /* of the one text parameter: reason */
-	char word[CALL_WORD_BYTES]; /* of the one word parameter: device */
+	char word[CALL_WORDS_MAX][CALL_WORD_BYTES]; /* of word parameters */
 	json_t *list; /* owned: of the one list parameter, or NULL */
 	uint64_t began_ns;
 	bool wants_upgrade; /* asked for by the right headers */
@@ -124,6 +125,10 @@ void call_fini(struct call *call);
 uint64_t call_number(const struct call *call, const char *param,
 		     uint64_t fallback);
 bool call_has(const struct call *call, const char *param);
+/* The text of a word parameter, "" when it was not given. */
+const char *call_word(const struct call *call, const char *param);
+/* For the dispatcher: where the word of the i-th parameter is kept. */
+char *call_word_at(struct call *call, size_t i);
 
 /* Answers. After a CALL_OPEN, call_finish() must follow. */
 void call_answer(struct call *call, unsigned int status, const char *type);

@@ -17,6 +17,7 @@
 #include "control/limits.h"
 #include "control/ports.h"
 #include "control/record.h"
+#include "control/snapshot_op.h"
 #include "control/text.h"
 #include "devices/console.h"
 #include "snapshot/suspend.h"
@@ -347,6 +348,7 @@ int control_create(struct control **out, const struct control_config *config,
 			.source = { c, load_machine, used_machine },
 			.has_saved = suspend_exists(c->dir),
 		};
+	c->snapshots = snapshot_op_list(c->dir);
 	last = journal_last(config->dir);
 	r = events_create(&c->events, last, e);
 	if (!r)
@@ -394,6 +396,8 @@ void control_destroy(struct control *c)
 	c->agent = NULL;
 	/* The VM first: what it does at the end is still heard. */
 	vm_destroy(c->vm);
+	snapshot_op_abandon(c);
+	json_decref(c->snapshots);
 	loop_disarm(&c->refused_timer);
 	scribe_destroy(c->scribe);
 	events_destroy(c->events);

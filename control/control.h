@@ -23,6 +23,7 @@ struct agent;
 struct host_port;
 struct console_reader;
 struct event_stream;
+struct snapshot_op;
 
 /* Somebody in the process who follows along: the run's end, standard output. */
 struct control_hooks {
@@ -59,6 +60,9 @@ struct control {
 	bool is_ending; /* gone was told */
 	bool no_record; /* state.json is not to be written (--rm) */
 	struct vm_end end;
+
+	struct snapshot_op *snapshot_op; /* owned; NULL: none under way */
+	json_t *snapshots; /* owned: all there are; api_snapshot.c */
 
 	struct record record;	 /* the last state.json */
 	uint64_t console_cursor; /* what the log and the hooks have */

@@ -167,7 +167,7 @@ static bool set_text(struct call *call, size_t i, const char *text)
 		return bad_value(call, p, wanted);
 	}
 	if (p->type == PARAM_WORD)
-		text_copy(call->word, sizeof(call->word), text);
+		text_copy(call_word_at(call, i), CALL_WORD_BYTES, text);
 	else
 		text_copy(call->text, sizeof(call->text), text);
 	call->value[i].given = true;

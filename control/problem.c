@@ -43,6 +43,12 @@ static const struct problem_row table[PROBLEM_COUNT] = {
 	[PROBLEM_NO_AGENT] = { "no-agent", 409, "No guest agent",
 			       "the VM has no port for the guest's agent, or "
 			       "the guest runs none there" },
+	[PROBLEM_EXISTS] = { "exists", 409, "Exists already",
+			     "there is something of that name" },
+	[PROBLEM_UNUSABLE] = { "unusable", 409, "Unusable",
+			       "the snapshot, or what it stands on, is "
+			       "damaged, "
+			       "changed or another VM's; detail says which" },
 	[PROBLEM_TOO_LARGE] = { "too-large", 413, "Too large",
 				"the body is larger than the limit" },
 	[PROBLEM_START_FAILED] = { "start-failed", 422, "Start failed",

@@ -6,6 +6,7 @@
 
 #include "control/api.h"
 #include "control/limits.h"
+#include "snapshot/meta.h"
 #include "vmm/vm.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -134,6 +135,41 @@ static const struct route_param exec_params[] = {
 			COUNT(params), JSON, summary, api_command          \
 	}
 
+#define SNAPSHOT                                                            \
+	{                                                                   \
+		"snapshot", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,      \
+			"its name or ID; default: the one the VM came from" \
+	}
+static const struct route_param snapshot_params[] = {
+	{ "name", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,
+	  "default: made of the VM's name, the purpose and the time" },
+	{ "kind", PARAM_BODY, PARAM_WORD, 8, "full (default), disk or memory" },
+	{ "purpose", PARAM_BODY, PARAM_WORD, SNAPSHOT_PURPOSE_MAX,
+	  "what it is for; default: manual" },
+	{ "labels", PARAM_BODY, PARAM_LIST, SNAPSHOT_LABELS_MAX,
+	  "KEY=VALUE each" },
+	{ "pin", PARAM_BODY, PARAM_BOOL, 1, "it is not to be deleted" },
+	REASON,
+};
+static const struct route_param restore_params[] = {
+	SNAPSHOT,
+	{ "paused", PARAM_BODY, PARAM_BOOL, 1, "leave it paused there" },
+	{ "safety", PARAM_BODY, PARAM_BOOL, 1,
+	  "take a snapshot of what is there now before; default: true" },
+	{ "force", PARAM_BODY, PARAM_BOOL, 1,
+	  "memory alone, although disks have changed" },
+	REASON,
+};
+static const struct route_param rewind_params[] = {
+	{ "paused", PARAM_BODY, PARAM_BOOL, 1, "leave it paused there" },
+	REASON,
+};
+static const struct route_param delete_params[] = {
+	SNAPSHOT,
+	{ "force", PARAM_BODY, PARAM_BOOL, 1, "although it is pinned" },
+	REASON,
+};
+
 #define AGENT(name, role, params, summary, handler)                           \
 	{                                                                     \
 		"POST", "/v1/vm/agent/" name, role, ROUTE_NO_COMMAND, params, \
@@ -141,6 +177,12 @@ static const struct route_param exec_params[] = {
 	}
 #define ASK(name, summary) \
 	AGENT(name, VM_ROLE_OPERATOR, agent_params, summary, api_agent_call)
+
+#define DO(name, command, params, handler, summary)                        \
+	{                                                                  \
+		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, command, params, \
+			COUNT(params), JSON, summary, handler              \
+	}
 
 #define CHANGE(name, params, handler, summary)                              \
 	{                                                                   \
@@ -207,6 +249,16 @@ static const struct route table[] = {
 	POST("suspend", VM_CMD_SUSPEND, plain_params,
 	     "Put the VM away on disk and end its process; start brings it "
 	     "back"),
+	GET0("/v1/snapshots", VM_ROLE_VIEWER, JSON, api_snapshots,
+	     "All snapshots, the oldest first, and which one is current"),
+	DO("snapshot", VM_CMD_SNAPSHOT, snapshot_params, api_snapshot_create,
+	   "Take a snapshot while the guest runs"),
+	DO("restore", VM_CMD_RESTORE, restore_params, api_snapshot_restore,
+	   "Go back to a snapshot: disks, memory and devices"),
+	DO("rewind", VM_CMD_REWIND, rewind_params, api_snapshot_rewind,
+	   "Go back to the last snapshot, in place and at once"),
+	CHANGE("snapshot/delete", delete_params, api_snapshot_delete,
+	       "Delete a snapshot"),
 	ASK("ping", "Ask the guest's agent for a sign of life; measures it"),
 	ASK("info", "The agent's version and commands"),
 	ASK("osinfo", "The guest's operating system, as its agent tells"),

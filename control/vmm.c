@@ -31,6 +31,8 @@
 #include "control/run_dir.h"
 #include "control/server.h"
 #include "control/stdio_console.h"
+#include "snapshot/restore.h"
+#include "snapshot/store.h"
 
 struct vmm {
 	const struct vmm_options *opt; /* borrowed */
@@ -272,12 +274,19 @@ static int open_signals(struct vmm *v, struct err *e)
 
 static int load_dir(struct vmm *v, struct err *e)
 {
+	int r;
+
 	v->dir = file_open_dir(AT_FDCWD, v->opt->dir, e);
 	if (v->dir < 0)
 		return v->dir;
 	v->lock = vmdir_lock(v->dir, v->opt->dir, e);
 	if (v->lock < 0)
 		return v->lock;
+	/* What a process that was killed had begun. */
+	r = restore_recover(v->dir, e);
+	if (r)
+		return r;
+	store_sweep(v->dir);
 	return config_load(v->config, v->dir, e);
 }
 

@@ -175,9 +175,12 @@ static int map_memory(struct machine *m, struct err *e)
 /* Nothing has begun in a new machine: its devices are quiet at once. */
 static int load_state(struct machine *m, struct err *e)
 {
+	int r;
+
 	if (!machine_quiesce(m))
 		return err_set(e, -EBUSY, "a new machine's devices are busy");
-	return machine_load(m, m->cfg.state, m->cfg.state_bytes, e);
+	r = machine_load(m, m->cfg.state, m->cfg.state_bytes, e);
+	return !r && m->cfg.is_other_time ? machine_renew_genid(m, e) : r;
 }
 
 static int build(struct machine *m, struct buf *report, struct err *e)

@@ -49,6 +49,7 @@ struct machine_config {
 	const uint8_t *state;
 	size_t state_bytes;
 	int memory_fd;
+	bool is_other_time; /* with state: the guest is told by its genid */
 	/* A kernel of the boot list was passed over. On the builder's thread.
 	 */
 	void (*refused)(void *ctx, const char *path, const struct err *why);

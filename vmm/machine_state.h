@@ -49,4 +49,20 @@ int machine_freeze_memory(struct machine *m, struct ram_freeze *f, int fd,
 int machine_load(struct machine *m, const uint8_t *bytes, size_t len,
 		 struct err *e);
 
+/*
+ * The guest finds another VM generation ID, and is told (ACPI 6.4, 4.8.4.2 and
+ * the device's own specification). Parked and quiet. Errors: getrandom()'s.
+ */
+int machine_renew_genid(struct machine *m, struct err *e);
+
+/*
+ * Everything is as it was when state and memory_fd were saved from this very
+ * configuration; the machine is parked and quiet, and stays so. What the guest
+ * had done since, its end too, is forgotten. Memory that shows memory_fd
+ * already loses what was written since. On an error the machine is good for
+ * nothing but machine_destroy(). Any one thread; the loop has no hold of it.
+ */
+int machine_rewind(struct machine *m, const uint8_t *state, size_t len,
+		   int memory_fd, struct err *e);
+
 #endif

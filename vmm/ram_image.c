@@ -197,6 +197,8 @@ int ram_image_map(struct ram *ram, int fd, struct err *e)
 		madvise(g->host, g->bytes, MADV_DONTDUMP);
 		madvise(g->host, g->bytes, MADV_DONTFORK);
 	}
+	if (ram->image_fd >= 0)
+		close(ram->image_fd);
 	ram->image_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return ram->image_fd < 0 ? err_sys(e, -errno, "memory image") : 0;
 }

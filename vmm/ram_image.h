@@ -39,4 +39,11 @@ int ram_image_write_for(const struct ram *ram, int fd, pid_t parent,
  */
 int ram_image_map(struct ram *ram, int fd, struct err *e);
 
+/*
+ * Memory shows what is in fd, nothing else: as ram_image_map(), but what shows
+ * it already only loses the pages that were written since. The pages that the
+ * guest has only read stay mapped.
+ */
+int ram_image_rewind(struct ram *ram, int fd, struct err *e);
+
 #endif

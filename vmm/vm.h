@@ -101,10 +101,16 @@ struct vm_end {
 	char text[VM_TEXT_MAX + 1]; /* for people: "guest powered off" */
 };
 
-/* What a machine was when it was put away: the result of a store. */
+/*
+ * What a machine was when it was put away: the result of a source. Without
+ * state it is booted.
+ */
 struct vm_saved {
 	struct buf state; /* owned by who asked */
 	int memory_fd;	  /* likewise; -1: none */
+	/* The guest is to know that time was another one: its VM generation
+	 * ID changes. */
+	bool is_other_time;
 };
 
 /* Where a machine comes from that is not booted. On a worker's thread. */

@@ -81,14 +81,17 @@ void vm_job_restore(struct vm_job *job)
 
 	buf_init(&s->state, MACHINE_STATE_BYTES);
 	s->memory_fd = -1;
+	s->is_other_time = false;
 	if (!job->source.load(job->source.ctx, s, &job->err)) {
-		job->config.state = s->state.data;
+		job->restores = s->state.len;
+		job->config.state = s->state.len ? s->state.data : NULL;
 		job->config.state_bytes = s->state.len;
 		job->config.memory_fd = s->memory_fd;
+		job->config.is_other_time = s->is_other_time;
 		machine_build(&job->built, &job->config, &job->report,
 			      &job->err);
 	}
-	if (job->built)
+	if (job->built && job->restores)
 		buf_printf(&job->report, "restored in %llu us\n",
 			   (unsigned long long)((clock_mono_ns() - began) /
 						NS_PER_US));

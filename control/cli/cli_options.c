@@ -123,6 +123,21 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	      "End after N requests"),
 	SWITCH(CLI_WRITE, 'w', "write", "Write, over what is there"),
 	SWITCH(CLI_RANDOM, 'r', "random", "At random places"),
+	VALUE(CLI_KIND, 'k', "kind", "full|disk|memory", CLI_WORD_NONE,
+	      "What is kept (default: full, disks and memory)"),
+	VALUE(CLI_PURPOSE, 0, "purpose", "TEXT", CLI_WORD_NONE,
+	      "What it is for (default: manual)"),
+	[CLI_SNAPSHOT_LABEL] = {
+		.id = CLI_SNAPSHOT_LABEL, .letter = 'l', .name = "label",
+		.value = "KEY=VALUE", .repeats = true,
+		.help = "A label of the new snapshot",
+	},
+	SWITCH(CLI_PIN, 0, "pin", "It is not to be deleted"),
+	SWITCH(CLI_NO_SAFETY, 0, "no-safety",
+	       "Take no snapshot of what is there before it is given up"),
+	SWITCH(CLI_FORCE_OLD, 'f', "force",
+	       "Although it is pinned, or disks have changed since"),
+	SWITCH(CLI_TREE, 0, "tree", "Which one came from which"),
 	SWITCH(CLI_DIRECT, 0, "direct", "Without the page cache (O_DIRECT)"),
 };
 /* clang-format on */

@@ -245,6 +245,37 @@ static const struct cli_command rows[] = {
 	.run = cli_console_command,
 },
 {
+	.name = "snapshot", .group = CLI_GROUP_LIFE,
+	.summary = "Take snapshots, and go back to them",
+	.usage = "create|list|show|restore|rewind|delete NAME [SNAPSHOT]",
+	.about =
+	"create NAME [SNAPSHOT] keeps disks, memory and devices of one moment "
+	"while the guest runs: it stands still for about a millisecond, its "
+	"memory is written behind its back. --kind disk keeps the disks only, "
+	"--kind memory all but them. list NAME shows all, --tree which one "
+	"came from which (* is where the VM is); show NAME SNAPSHOT one of "
+	"them.\n\n"
+	"restore NAME SNAPSHOT goes back to it, by name or ID; what is there "
+	"now is kept as a snapshot before, unless --no-safety. A VM without a "
+	"process is started by it. rewind NAME goes back to the last one in "
+	"place, at once and as often as you like: what happened since is "
+	"lost.\n\n"
+	"Disks of a snapshot stay layers beside their image (root.qcow2, "
+	"root.ID.qcow2); raw images can't have layers. delete NAME SNAPSHOT "
+	"takes state and memory away; a layer goes with the last disk that "
+	"stands on it.",
+	.role = "operator", .word = CLI_WORD_VM,
+	.min_args = 2, .max_args = 3,
+	.options = { CLI_KIND, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
+		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_FORCE_OLD,
+		     CLI_REASON, CLI_JSON, CLI_HELP },
+	.examples = { "amber snapshot create web before-upgrade",
+		      "amber snapshot list web --tree",
+		      "amber snapshot restore web before-upgrade",
+		      "amber snapshot rewind web" },
+	.run = cli_snapshot_command,
+},
+{
 	.name = "agent", .group = CLI_GROUP_CONSOLE,
 	.summary = "Ask the guest's agent, or run a command in the guest",
 	.usage = "NAME [status|ping|info|osinfo|interfaces|fsfreeze|fsthaw|"

@@ -17,6 +17,7 @@
 #include "vmm/machine.h"
 #include "vmm/machine_private.h"
 #include "vmm/machine_state.h"
+#include "vmm/ram_freeze.h"
 #include "vmm/ram_image.h"
 
 #define MIB	  (1u << 20)
@@ -309,6 +310,49 @@ START_TEST(damaged_state_is_an_error)
 }
 END_TEST
 
+/* In place, again and again: the same counts come once more. */
+START_TEST(rewound_guest_counts_the_same_again)
+{
+	struct ram_freeze f;
+	struct ram_image_figures figures;
+	struct err e = ERR_NONE;
+	char nonce[32], again[32];
+	unsigned int was, is, i;
+
+	set_up("nonce", "period_ms=5");
+	build(false);
+	machine_run(m);
+	wait_for("count=5", said);
+	park();
+	image = memfd_create("memory", MFD_CLOEXEC);
+	ck_assert_msg(!machine_save(m, &state, &e), "%s", e.text);
+	ck_assert_msg(!machine_freeze_memory(m, &f, image, &e), "%s", e.text);
+	read_console();
+	last_line(nonce, &was);
+	machine_run(m);
+	ck_assert_msg(!ram_freeze_wait(&f, &figures, &e), "%s", e.text);
+	for (i = 0; i < 20; i++) {
+		char want[32];
+		size_t from = said_len;
+
+		snprintf(want, sizeof(want), "count=%u", was + 4);
+		wait_for(want, said + from);
+		park();
+		ck_assert_msg(
+			!machine_rewind(m, state.data, state.len, image, &e),
+			"%s", e.text);
+		read_console();
+		machine_run(m);
+	}
+	park();
+	read_console();
+	last_line(again, &is);
+	ck_assert_str_eq(nonce, again);
+	ck_assert_uint_le(is, was + 50);
+	tear_down();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -316,6 +360,7 @@ int main(void)
 		saved_machine_says_the_same_when_saved_again,
 		another_machine_is_refused_by_what_differs,
 		damaged_state_is_an_error,
+		rewound_guest_counts_the_same_again,
 	};
 
 	if (access("/dev/kvm", R_OK | W_OK)) {

@@ -186,6 +186,39 @@ START_TEST(the_writer_holds_nothing_of_the_parents)
 }
 END_TEST
 
+START_TEST(rewound_memory_is_its_image_again)
+{
+	unsigned int turn;
+	uint64_t at;
+	int first;
+
+	set_up(64 * MIB);
+	for (at = 0; at < 32 * MIB; at += PAGE)
+		ram.host[at] = (uint8_t)(1 + at / PAGE % 250);
+	freeze();
+	wait_for_it();
+	first = image;
+	image = memfd_create("other", MFD_CLOEXEC);
+	for (turn = 0; turn < 5; turn++) {
+		for (at = turn * PAGE; at < 64 * MIB; at += 7 * PAGE)
+			ram.host[at] = 0xee;
+		ck_assert_int_eq(ram_image_rewind(&ram, first, &e), 0);
+		for (at = 0; at < 64 * MIB; at += PAGE)
+			ck_assert_uint_eq(ram.host[at],
+					  at < 32 * MIB ? 1 + at / PAGE % 250
+							: 0);
+	}
+	/* Another image than the one it shows. */
+	ck_assert_int_eq(ftruncate(image, 64 * MIB), 0);
+	ck_assert_int_eq(pwrite(image, "x", 1, 5 * PAGE), 1);
+	ck_assert_int_eq(ram_image_rewind(&ram, image, &e), 0);
+	ck_assert_uint_eq(ram.host[5 * PAGE], 'x');
+	ck_assert_uint_eq(ram.host[6 * PAGE], 0);
+	close(first);
+	tear_down();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -195,6 +228,7 @@ int main(void)
 		a_full_disk_is_the_writers_error,
 		a_killed_writer_is_an_error_that_names_the_signal,
 		the_writer_holds_nothing_of_the_parents,
+		rewound_memory_is_its_image_again,
 	};
 
 	return SUITE_RUN("ram freeze", tests);

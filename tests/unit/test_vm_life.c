@@ -53,6 +53,7 @@ static void settle(void)
 /* A store that keeps nothing. */
 static struct {
 	int error;
+	bool is_disk; /* no machine in it */
 	unsigned int saves, loads, consumed, gone;
 } store;
 
@@ -69,9 +70,10 @@ static int save(void *ctx, struct machine *m, char text[VM_TEXT_MAX + 1],
 static int load(void *ctx, struct vm_saved *out, struct err *why)
 {
 	(void)ctx;
-	(void)out;
 	store.loads++;
-	return store.error ? err_set(why, store.error, "it is damaged") : 0;
+	if (store.error)
+		return err_set(why, store.error, "it is damaged");
+	return store.is_disk ? 0 : buf_puts(&out->state, "state");
 }
 
 static void used(void *ctx, bool is_built)
@@ -472,6 +474,19 @@ START_TEST(restored_machine_takes_the_place_of_the_one_there)
 	ask_restore(true);
 	step_until(VM_PAUSED);
 	ck_assert_uint_eq(vm->boots, 1);
+	ck_assert_ptr_nonnull(fake_machine->cfg.state);
+	tear_down();
+}
+END_TEST
+
+START_TEST(what_has_no_machine_in_it_is_booted)
+{
+	set_up();
+	store.is_disk = true;
+	ask_restore(false);
+	step_until(VM_RUNNING);
+	ck_assert_uint_eq(vm->boots, 2);
+	ck_assert_ptr_null(fake_machine->cfg.state);
 	tear_down();
 }
 END_TEST
@@ -515,6 +530,7 @@ int main(void)
 		crashed_guest_is_rewound,
 		machine_that_is_lost_in_a_rewind_is_taken_down,
 		restored_machine_takes_the_place_of_the_one_there,
+		what_has_no_machine_in_it_is_booted,
 		restore_that_fails_leaves_a_stopped_vm,
 	};
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handlers about snapshots. Loop thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/api.h"
+#include "control/snapshot_op.h"
+#include "control/text.h"
+
+void api_snapshots(struct call *call)
+{
+	char *text = json_dumps(call->control->snapshots, JSON_COMPACT);
+
+	if (!text) {
+		call_problem(call, PROBLEM_INTERNAL, "out of memory");
+		return;
+	}
+	buf_puts(&call->body, text);
+	buf_puts(&call->body, "\n");
+	free(text);
+	call_answer(call, 200, "application/json");
+}
+
+static void start(struct call *call, const struct snapshot_op_order *order)
+{
+	struct err e = ERR_NONE;
+	struct vm_status status;
+	int r = snapshot_op_start(call, order, &e);
+
+	if (!r)
+		return;
+	vm_status(call->control->vm, &status);
+	control_note_call(call, "snapshot-failed", status.state, e.text);
+	call_problem(call,
+		     r == -EBUSY	? PROBLEM_BUSY
+		     : r == -EOPNOTSUPP ? PROBLEM_UNUSABLE
+					: PROBLEM_INTERNAL,
+		     "%s", e.text);
+}
+
+/* "KEY=VALUE", or "KEY" */
+static bool add_label(struct snapshot_order *o, const char *text)
+{
+	const char *equals = strchrnul(text, '=');
+	struct vm_label *label = &o->label[o->labels++];
+
+	if (equals == text || equals - text > VM_LABEL_MAX ||
+	    (*equals && strlen(equals + 1) > VM_LABEL_MAX))
+		return false;
+	snprintf(label->key, sizeof(label->key), "%.*s", (int)(equals - text),
+		 text);
+	snprintf(label->value, sizeof(label->value), "%s",
+		 *equals ? equals + 1 : "");
+	return true;
+}
+
+static bool take_labels(struct call *call, struct snapshot_order *o)
+{
+	const char *label;
+	size_t i;
+
+	for (i = 0; i < json_array_size(call->list); i++) {
+		label = json_string_value(json_array_get(call->list, i));
+		if (add_label(o, label))
+			continue;
+		call_problem(call, PROBLEM_BAD_VALUE,
+			     "labels: '%.80s' is not KEY=VALUE of at most %d "
+			     "characters each",
+			     label, VM_LABEL_MAX);
+		return false;
+	}
+	return true;
+}
+
+void api_snapshot_create(struct call *call)
+{
+	const char *kind = call_word(call, "kind");
+	int number = *kind ? snapshot_kind_parse(kind) : SNAPSHOT_FULL;
+	struct snapshot_op_order order = { .kind = OP_CREATE };
+	struct snapshot_order *o = &order.take;
+
+	if (number < 0) {
+		call_problem(call, PROBLEM_BAD_VALUE,
+			     "kind: '%s' is not full, disk or memory", kind);
+		return;
+	}
+	o->kind = (enum snapshot_kind)number;
+	o->consistency =
+		number == SNAPSHOT_DISK ? SNAPSHOT_CRASH : SNAPSHOT_LIVE;
+	o->is_pinned = call_number(call, "pin", 0);
+	text_copy(o->name, sizeof(o->name), call_word(call, "name"));
+	text_copy(o->purpose, sizeof(o->purpose), call_word(call, "purpose"));
+	if (take_labels(call, o))
+		start(call, &order);
+}
+
+void api_snapshot_restore(struct call *call)
+{
+	struct snapshot_op_order order = {
+		.kind = OP_RESTORE,
+		.paused = call_number(call, "paused", 0),
+		.safety = call_number(call, "safety", 1),
+		.force = call_number(call, "force", 0),
+		.take = { .consistency = SNAPSHOT_LIVE },
+	};
+
+	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));
+	start(call, &order);
+}
+
+void api_snapshot_rewind(struct call *call)
+{
+	struct snapshot_op_order order = {
+		.kind = OP_REWIND,
+		.paused = call_number(call, "paused", 0),
+	};
+
+	start(call, &order);
+}
+
+void api_snapshot_delete(struct call *call)
+{
+	struct snapshot_op_order order = {
+		.kind = OP_DELETE,
+		.force = call_number(call, "force", 0),
+	};
+
+	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));
+	start(call, &order);
+}

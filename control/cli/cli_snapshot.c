@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `amber snapshot OPERATION NAME [SNAPSHOT]`: what changes something is asked
+ * of the VM's process. Main thread.
+ */
+#include "control/cli/cli_snapshot.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/cli/cli_handlers.h"
+#include "control/cli/cli_out.h"
+#include "control/cli/cli_spawn.h"
+#include "snapshot/restore.h"
+#include "snapshot/store.h"
+
+static const struct operation {
+	const char *name;
+	unsigned int min, max; /* arguments behind the name */
+	const char *usage;
+	int (*run)(const struct cli *cli, struct cli_vm *vm, struct err *e);
+} operations[] = {
+	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create },
+	{ "list", 1, 1, "NAME", cli_snapshot_list },
+	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show },
+	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore },
+	{ "rewind", 1, 1, "NAME", cli_snapshot_rewind },
+	{ "delete", 2, 2, "NAME SNAPSHOT", cli_snapshot_delete },
+};
+
+#define COUNT (sizeof(operations) / sizeof(operations[0]))
+
+/* --- asking the VM's process ----------------------------------------- */
+
+static void set_text(json_t *body, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(body, key, json_string(text));
+}
+
+static const char *snapshot_arg(const struct cli *cli)
+{
+	return cli->nargs > 2 ? cli->args[2] : NULL;
+}
+
+/* Posts the body (taken over) and prints what came of it. */
+static int post(const struct cli *cli, struct cli_vm *vm, const char *target,
+		json_t *body, struct err *e)
+{
+	json_t *answer = NULL;
+	char *text;
+	int r;
+
+	set_text(body, "reason", cli_value(cli, CLI_REASON));
+	text = json_dumps(body, JSON_COMPACT);
+	json_decref(body);
+	if (!text)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = cli_vm_ask(vm, "POST", target, text, 0, &answer, e);
+	free(text);
+	if (r)
+		return r;
+	if (cli_has(cli, CLI_JSON)) {
+		cli_print_json(answer);
+		return 0;
+	}
+	text = json_string_value(json_object_get(answer, "text"))
+		       ? strdup(json_string_value(
+				 json_object_get(answer, "text")))
+		       : NULL;
+	printf("%s: %s\n", vm->name, text ? text : "done");
+	free(text);
+	json_decref(answer);
+	return 0;
+}
+
+static json_t *labels(const struct cli *cli)
+{
+	json_t *all = json_array();
+	size_t i;
+
+	for (i = 0; i < cli->givens; i++)
+		if (cli->given[i].id == CLI_SNAPSHOT_LABEL)
+			json_array_append_new(all,
+					      json_string(cli->given[i].value));
+	return all;
+}
+
+int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, struct err *e)
+{
+	json_t *body = json_object();
+
+	set_text(body, "name", snapshot_arg(cli));
+	set_text(body, "kind", cli_value(cli, CLI_KIND));
+	set_text(body, "purpose", cli_value(cli, CLI_PURPOSE));
+	if (cli_has(cli, CLI_SNAPSHOT_LABEL))
+		json_object_set_new(body, "labels", labels(cli));
+	if (cli_has(cli, CLI_PIN))
+		json_object_set_new(body, "pin", json_true());
+	return post(cli, vm, "/v1/vm/snapshot", body, e);
+}
+
+/* A process for a VM that has none: it waits for what it is told. */
+static int spawn(const struct cli *cli, struct cli_vm *vm, struct err *e)
+{
+	struct cli_spawn s = { .home = &cli->home,
+			       .name = vm->name,
+			       .no_start = true };
+	int r = cli_spawn_start(&s, e);
+
+	if (!r)
+		r = cli_spawn_started(&s, e);
+	cli_spawn_fini(&s);
+	cli_vm_look(vm);
+	return r;
+}
+
+int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm,
+			 struct err *e)
+{
+	bool is_new = !vm->alive;
+	json_t *body;
+	int r = is_new ? spawn(cli, vm, e) : 0;
+
+	if (r)
+		return r;
+	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));
+	if (cli_has(cli, CLI_PAUSED))
+		json_object_set_new(body, "paused", json_true());
+	if (cli_has(cli, CLI_NO_SAFETY))
+		json_object_set_new(body, "safety", json_false());
+	if (cli_has(cli, CLI_FORCE_OLD))
+		json_object_set_new(body, "force", json_true());
+	r = post(cli, vm, "/v1/vm/restore", body, e);
+	/* Nothing half-done: a process that was only for this goes. */
+	if (r && is_new && !cli_vm_signal(vm, SIGTERM))
+		cli_vm_await_end(vm, 5000);
+	return r;
+}
+
+int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, struct err *e)
+{
+	json_t *body = json_object();
+
+	if (cli_has(cli, CLI_PAUSED))
+		json_object_set_new(body, "paused", json_true());
+	return post(cli, vm, "/v1/vm/rewind", body, e);
+}
+
+/* Only who holds the lock may touch what is in the directory. */
+static int delete_offline(const struct cli *cli, struct cli_vm *vm,
+			  struct err *e)
+{
+	int lock = vmdir_lock(vm->dir, vm->name, e), r;
+	struct snapshot_meta m;
+
+	if (lock < 0)
+		return lock;
+	r = restore_recover(vm->dir, e);
+	if (!r)
+		r = store_find(vm->dir, snapshot_arg(cli), &m, e);
+	if (!r && m.is_pinned && !cli_has(cli, CLI_FORCE_OLD))
+		r = err_set(e, -EPERM, "snapshot %s is pinned (--force)",
+			    m.name);
+	if (!r)
+		r = store_remove(vm->dir, &m, e);
+	if (!r)
+		printf("%s: snapshot %s (%s) deleted\n", vm->name, m.name,
+		       m.id);
+	snapshot_meta_fini(&m);
+	close(lock);
+	return r;
+}
+
+int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm, struct err *e)
+{
+	json_t *body;
+
+	if (!vm->alive)
+		return delete_offline(cli, vm, e);
+	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));
+	if (cli_has(cli, CLI_FORCE_OLD))
+		json_object_set_new(body, "force", json_true());
+	return post(cli, vm, "/v1/vm/snapshot/delete", body, e);
+}
+
+/* --- which ----------------------------------------------------------- */
+
+static const struct operation *find(const char *word)
+{
+	const char *names[COUNT];
+	size_t i;
+
+	for (i = 0; i < COUNT; i++) {
+		names[i] = operations[i].name;
+		if (strcmp(names[i], word) == 0)
+			return &operations[i];
+	}
+	cli_no_word("snapshot", word, names, COUNT);
+	return NULL;
+}
+
+int cli_snapshot_command(struct cli *cli)
+{
+	const struct operation *o = find(cli->args[0]);
+	size_t n = cli->nargs - 1;
+	struct err e = ERR_NONE;
+	struct cli_vm vm;
+	int r;
+
+	if (!o)
+		return EXIT_CODE_USAGE;
+	if (n < o->min || n > o->max) {
+		err_set(&e, -EINVAL, "snapshot %s: takes %s", o->name,
+			o->usage);
+		return cli_fail_usage(&e);
+	}
+	r = cli_vm_open(&vm, &cli->home, cli->args[1], &e);
+	if (!r)
+		r = o->run(cli, &vm, &e);
+	cli_vm_close(&vm);
+	if (!r)
+		return EXIT_CODE_OK;
+	cli_error(cli->args[1], "%s", e.text);
+	return EXIT_CODE_FAILED;
+}

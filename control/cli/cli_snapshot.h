@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `amber snapshot`: its operations, each on one VM. Main thread. */
+#ifndef AMBER_CONTROL_CLI_SNAPSHOT_H
+#define AMBER_CONTROL_CLI_SNAPSHOT_H
+
+#include "control/cli/cli.h"
+#include "control/cli/cli_vm.h"
+
+/*
+ * Each: vm is open, args[1] its name; what was printed is all there is to say.
+ * Returns 0, or fills e.
+ */
+int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm,
+			struct err *e);
+int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm,
+			 struct err *e);
+int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm,
+			struct err *e);
+int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm,
+			struct err *e);
+int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, struct err *e);
+int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, struct err *e);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread of one operation and what the loop does for it. INV-1: the
+ * thread touches of the control plane only what never changes: directory and
+ * configuration. INV-2: while it waits for the VM, the VM's worker may use
+ * what the thread has.
+ */
+#include "control/snapshot_op.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "control/config_json.h"
+#include "control/text.h"
+#include "control/version.h"
+#include "snapshot/store.h"
+#include "vmm/machine.h"
+
+#define CONFIG_BYTES (1u << 20)
+
+struct snapshot_op {
+	struct control *c;
+	struct call *call; /* NULL: the client is gone */
+	struct snapshot_op_order order;
+	struct buf config; /* config.json, for the set */
+	struct peer peer;
+	char reason[CALL_TEXT_BYTES];
+	uint64_t began_ns;
+	pthread_t thread;
+
+	/* The VM's turn: what is asked, and what came of it. */
+	struct vm_request request;
+	sem_t answered;
+	bool is_abandoned;
+	struct vm_result result;
+	char result_text[VM_TEXT_MAX + 1];
+
+	struct loop_msg submit_msg, end_msg;
+
+	/* The outcome, for the loop. */
+	struct err err;
+	char text[VM_TEXT_MAX + 1];
+	json_t *set;  /* of the snapshot that was taken or gone back to */
+	json_t *list; /* all there are now */
+};
+
+/* --- the VM's turn --------------------------------------------------- */
+
+static void on_answer(void *ctx, const struct vm_result *result)
+{
+	struct snapshot_op *op = ctx;
+
+	op->result = *result;
+	text_copy(op->result_text, sizeof(op->result_text), result->text);
+	sem_post(&op->answered);
+}
+
+static void on_submit(void *ctx)
+{
+	struct snapshot_op *op = ctx;
+
+	vm_submit(op->c->vm, &op->request);
+}
+
+/* On the thread; 0 when the VM has done it. */
+static int ask_vm(struct snapshot_op *op, struct err *e)
+{
+	const char *text = op->result_text;
+
+	op->request.actor = control_actor(&op->peer);
+	memcpy(op->request.reason, op->reason, sizeof(op->request.reason));
+	op->request.done = on_answer;
+	op->request.ctx = op;
+	loop_post(op->c->loop, &op->submit_msg);
+	while (sem_wait(&op->answered) < 0)
+		;
+	if (op->is_abandoned)
+		return err_set(e, -ECANCELED, "the VM's process ends");
+	if (op->result.refused)
+		return err_set(e, -EBUSY, "not while the VM is %s",
+			       vm_state_text(op->result.state));
+	if (op->result.error)
+		return err_set(e, op->result.error, "%s",
+			       *text ? text
+				     : strerrordesc_np(-op->result.error));
+	return 0;
+}
+
+/* --- the work -------------------------------------------------------- */
+
+static void describe_taken(struct snapshot_op *op,
+			   const struct snapshot_take *t)
+{
+	const struct snapshot_meta *m = snapshot_taken(t);
+
+	op->set = snapshot_meta_json(m);
+	snprintf(op->text, sizeof(op->text),
+		 "snapshot %s (%s): %llu KiB of memory, guest stopped for %llu "
+		 "us",
+		 m->name, m->id, (unsigned long long)m->pages * 4,
+		 (unsigned long long)(m->pause_ns / NS_PER_US));
+}
+
+static int take(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_take *t;
+	int r = snapshot_begin(&t, op->c->dir, op->c->config, &op->order.take,
+			       e);
+
+	if (r)
+		return r;
+	op->request = (struct vm_request){
+		.command = VM_CMD_SNAPSHOT,
+		.still = { t, snapshot_moment },
+	};
+	r = ask_vm(op, e);
+	if (!r)
+		r = snapshot_finish(t, op->result.duration_ns, e);
+	if (!r)
+		describe_taken(op, t);
+	snapshot_end(t);
+	return r;
+}
+
+/* What is there now, before it is given up. */
+static int take_safety(struct snapshot_op *op, struct err *e)
+{
+	int r;
+
+	if (!op->order.safety)
+		return 0;
+	text_copy(op->order.take.purpose, sizeof(op->order.take.purpose),
+		  "pre-restore");
+	op->order.take.name[0] = '\0';
+	r = take(op, e);
+	json_decref(op->set);
+	op->set = NULL;
+	return r ? err_prefix(e, "the snapshot before (safety)") : 0;
+}
+
+static void describe_back(struct snapshot_op *op, const struct restore *r,
+			  const char *verb)
+{
+	const struct snapshot_meta *m = restore_meta(r);
+
+	op->set = snapshot_meta_json(m);
+	snprintf(op->text, sizeof(op->text), "%s snapshot %s (%s) of %s", verb,
+		 m->name, m->id, m->created);
+}
+
+static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
+{
+	bool rewinds = op->order.kind == OP_REWIND;
+	int error = rewinds ? rewind_prepare(r, e) : take_safety(op, e);
+
+	if (error)
+		return error;
+	op->request = (struct vm_request){
+		.command = rewinds ? VM_CMD_REWIND : VM_CMD_RESTORE,
+		.paused = op->order.paused,
+	};
+	if (rewinds)
+		op->request.still = (struct vm_still){ r, rewind_moment };
+	else
+		op->request.source =
+			(struct vm_source){ r, restore_load, restore_done };
+	error = ask_vm(op, e);
+	if (!error)
+		describe_back(op, r, rewinds ? "rewound to" : "restored");
+	return error;
+}
+
+static int restore_or_rewind(struct snapshot_op *op, struct err *e)
+{
+	struct restore_order order = { op->order.what, op->order.force };
+	struct restore *r;
+	int error = restore_open(&r, op->c->dir, op->c->config, &order, e);
+
+	if (error)
+		return error;
+	error = go_back(op, r, e);
+	restore_close(r);
+	return error;
+}
+
+static int delete (struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_meta m;
+	int r = store_find(op->c->dir, op->order.what, &m, e);
+
+	if (!r && m.is_pinned && !op->order.force)
+		r = err_set(e, -EPERM,
+			    "snapshot %s is pinned (--force, or amber snapshot "
+			    "unpin)",
+			    m.name);
+	if (!r)
+		r = store_remove(op->c->dir, &m, e);
+	if (!r)
+		snprintf(op->text, sizeof(op->text), "snapshot %s (%s) deleted",
+			 m.name, m.id);
+	snapshot_meta_fini(&m);
+	return r;
+}
+
+static void *op_main(void *arg)
+{
+	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
+		[OP_CREATE] = take,
+		[OP_RESTORE] = restore_or_rewind,
+		[OP_REWIND] = restore_or_rewind,
+		[OP_DELETE] = delete,
+	};
+	struct snapshot_op *op = arg;
+	int r = work[op->order.kind](op, &op->err);
+
+	if (r && !op->err.code)
+		err_sys(&op->err, r, "snapshot");
+	if (op->order.kind != OP_REWIND)
+		op->list = snapshot_op_list(op->c->dir);
+	loop_post(op->c->loop, &op->end_msg);
+	return NULL;
+}
+
+/* --- the end --------------------------------------------------------- */
+
+static enum problem_code code_of(int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return PROBLEM_NOT_FOUND;
+	case -EEXIST:
+		return PROBLEM_EXISTS;
+	case -EINVAL:
+	case -ENOTSUP:
+		return PROBLEM_BAD_VALUE;
+	case -ESTALE:
+	case -EBADMSG:
+	case -EPERM:
+		return PROBLEM_UNUSABLE;
+	case -ECANCELED:
+		return PROBLEM_SUPERSEDED;
+	case -EIO:
+		return PROBLEM_IO_ERROR;
+	default:
+		return PROBLEM_INTERNAL;
+	}
+}
+
+static void answer(struct snapshot_op *op, struct call *call,
+		   enum vm_state state)
+{
+	json_t *json;
+	char *text;
+
+	if (op->err.code == -EBUSY && op->result.refused) {
+		control_answer_wrong_state(call, op->request.command,
+					   op->result.state, op->result.help);
+		return;
+	}
+	if (op->err.code) {
+		call_problem(call, code_of(op->err.code), "%s", op->err.text);
+		return;
+	}
+	json = json_pack(
+		"{s:b, s:s, s:I, s:s, s:O*}", "changed", 1, "state",
+		vm_state_text(state), "duration_us",
+		(json_int_t)((clock_mono_ns() - op->began_ns) / NS_PER_US),
+		"text", op->text, "snapshot", op->set);
+	text = json_dumps(json, JSON_COMPACT);
+	json_decref(json);
+	if (text)
+		buf_puts(&call->body, text);
+	buf_puts(&call->body, "\n");
+	free(text);
+	call_answer(call, 200, "application/json");
+}
+
+static void note(struct snapshot_op *op, enum vm_state state)
+{
+	control_note(
+		op->c,
+		&(struct event_note){
+			.kind = op->err.code ? "snapshot-failed" : "snapshot",
+			.state = state,
+			.cause = vm_cause_text(VM_CAUSE_COMMAND),
+			.actor = control_actor(&op->peer),
+			.reason = op->reason,
+			.text = op->err.code ? op->err.text : op->text,
+			.duration_ns = clock_mono_ns() - op->began_ns,
+		});
+}
+
+static void op_free(struct snapshot_op *op)
+{
+	sem_destroy(&op->answered);
+	buf_fini(&op->config);
+	json_decref(op->set);
+	json_decref(op->list);
+	free(op);
+}
+
+static void on_end(void *ctx)
+{
+	struct snapshot_op *op = ctx;
+	struct control *c = op->c;
+	struct call *call = op->call;
+	struct vm_status status;
+
+	pthread_join(op->thread, NULL);
+	c->snapshot_op = NULL;
+	if (op->list) {
+		json_decref(c->snapshots);
+		c->snapshots = json_incref(op->list);
+	}
+	vm_status(c->vm, &status);
+	note(op, status.state);
+	if (call) {
+		answer(op, call, status.state);
+		call_finish(call);
+	}
+	op_free(op);
+}
+
+/* It goes on; its answer will find nobody. */
+static void on_cancel(struct call *call)
+{
+	call->control->snapshot_op->call = NULL;
+	call_problem(call, PROBLEM_ENDING, "nobody waits for its end");
+	call_finish(call);
+}
+
+/* --- the beginning --------------------------------------------------- */
+
+static void take_disk_sizes(struct snapshot_op *op)
+{
+	struct machine *m = vm_machine(op->c->vm);
+	struct disk_info info;
+	unsigned int i;
+
+	for (i = 0; m && i < op->c->config->disks; i++) {
+		vblk_get_disk(machine_disk(m, i), &info, NULL, 0);
+		op->order.take.disk_bytes[i] = info.bytes;
+	}
+	/* Nothing to be lost, or nothing that could be saved. */
+	if (!m)
+		op->order.safety = false;
+}
+
+int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
+		      struct err *e)
+{
+	struct control *c = call->control;
+	struct snapshot_op *op;
+	int r;
+
+	if (c->dir < 0)
+		return err_set(e, -EOPNOTSUPP,
+			       "this VM has no directory for snapshots");
+	if (c->snapshot_op)
+		return err_set(e, -EBUSY,
+			       "another operation on snapshots is under way");
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return err_sys(e, -ENOMEM, "snapshot");
+	op->c = c;
+	op->call = call;
+	op->order = *order;
+	op->peer = call->peer;
+	text_copy(op->reason, sizeof(op->reason), call->text);
+	op->began_ns = call->began_ns;
+	op->submit_msg = (struct loop_msg){ .run = on_submit, .ctx = op };
+	op->end_msg = (struct loop_msg){ .run = on_end, .ctx = op };
+	sem_init(&op->answered, 0, 0);
+	buf_init(&op->config, CONFIG_BYTES);
+	config_to_json(c->config, &op->config);
+	op->order.take.config_json = buf_text(&op->config);
+	op->order.take.version = AMBER_VERSION;
+	take_disk_sizes(op);
+	r = pthread_create(&op->thread, NULL, op_main, op);
+	if (r) {
+		op_free(op);
+		return err_sys(e, -r, "a thread for the snapshot");
+	}
+	c->snapshot_op = op;
+	call->cancel = on_cancel;
+	return 0;
+}
+
+void snapshot_op_abandon(struct control *c)
+{
+	struct snapshot_op *op = c->snapshot_op;
+
+	if (!op)
+		return;
+	op->is_abandoned = true;
+	sem_post(&op->answered);
+	pthread_join(op->thread, NULL);
+	loop_unpost(c->loop, &op->submit_msg);
+	loop_unpost(c->loop, &op->end_msg);
+	c->snapshot_op = NULL;
+	op_free(op);
+}
+
+json_t *snapshot_op_list(int dir)
+{
+	char current[SNAPSHOT_ID_CHARS + 1] = "";
+	json_t *all = json_array();
+	struct store_list list;
+	size_t i;
+
+	if (dir < 0 || store_list(dir, &list, NULL))
+		return json_pack("{s:s, s:i, s:o}", "current", "", "damaged", 0,
+				 "snapshots", all);
+	store_current(dir, current);
+	for (i = 0; i < list.count; i++)
+		json_array_append_new(all, snapshot_meta_json(&list.set[i]));
+	all = json_pack("{s:s, s:I, s:o}", "current", current, "damaged",
+			(json_int_t)list.damaged, "snapshots", all);
+	store_list_fini(&list);
+	return all;
+}

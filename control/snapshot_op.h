@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work on snapshots that takes long, one at a time per VM: on a thread of its
+ * own, which asks the loop for the VM's moment in the middle of it.
+ *
+ *   loop     start ---------> submit ---> [vm: moment, on its worker] --> end
+ *   thread     make ready --^        ^-- waits        finish, publish --^
+ *
+ * Functions are the loop's.
+ */
+#ifndef AMBER_CONTROL_SNAPSHOT_OP_H
+#define AMBER_CONTROL_SNAPSHOT_OP_H
+
+#include "control/control.h"
+#include "snapshot/restore.h"
+#include "snapshot/take.h"
+
+enum snapshot_op_kind { OP_CREATE, OP_RESTORE, OP_REWIND, OP_DELETE };
+
+/* What is asked for; copied. */
+struct snapshot_op_order {
+	enum snapshot_op_kind kind;
+	struct snapshot_order take; /* OP_CREATE, and of the safety before */
+	char what[SNAPSHOT_NAME_MAX + 1]; /* name or ID; "": the current one */
+	bool paused, safety, force;
+};
+
+/*
+ * Begins; the call is answered at its end. Errors: -EBUSY (one is under way),
+ * -EOPNOTSUPP (the VM has no directory), -ENOMEM, -EAGAIN.
+ */
+int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
+		      struct err *e);
+
+/* The VM is gone: what is under way ends in vain. */
+void snapshot_op_abandon(struct control *c);
+
+/* All snapshots in a VM's directory as JSON; dir -1: none. */
+json_t *snapshot_op_list(int dir);
+
+#endif

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disks and a machine as they were. While disks are put back, each one's
+ * file has a second name, and snapshots/restoring lists these names: as long
+ * as the list is there, what has them is what counts.
+ */
+#include "snapshot/restore_private.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json_in.h"
+#include "base/kill_point.h"
+#include "disk/layers.h"
+#include "snapshot/disks.h"
+#include "snapshot/store.h"
+#include "vmm/machine_state.h"
+
+#define JOURNAL	      "restoring"
+#define JOURNAL_BYTES (128u << 10)
+
+static const struct json_limits journal_limits = { JOURNAL_BYTES, 4, 256 };
+
+/* --- checking -------------------------------------------------------- */
+
+static const struct vm_disk *find_disk(const struct vm_config *c,
+				       const struct snapshot_disk *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->disks; i++)
+		if (!strcmp(c->disk[i].id, d->id))
+			return &c->disk[i];
+	return NULL;
+}
+
+static int check_disk(const struct restore *r, const struct snapshot_disk *d,
+		      bool force, struct err *e)
+{
+	const struct vm_disk *disk = find_disk(r->config, d);
+
+	if (!disk || strcmp(disk->path, d->path) != 0)
+		return err_set(e, -EINVAL,
+			       "the snapshot has a disk %s at %s, the VM has "
+			       "%s",
+			       d->id, d->path, disk ? disk->path : "none");
+	if (d->layer)
+		return access(d->layer, R_OK) < 0
+			       ? err_sys(e, -errno, "disk %s: layer %s", d->id,
+					 d->layer)
+			       : 0;
+	return force || r->meta.kind == SNAPSHOT_DISK
+		       ? 0
+		       : snapshot_disk_check(d, e);
+}
+
+static int check_meta(const struct restore *r, bool force, struct err *e)
+{
+	const struct snapshot_meta *m = &r->meta;
+	unsigned int i;
+	int error = 0;
+
+	if (strcmp(m->uuid, r->config->uuid) != 0)
+		return err_set(e, -EINVAL,
+			       "snapshot %s is of VM %s (%s), this one is %s",
+			       m->name, m->vm, m->uuid, r->config->uuid);
+	if (m->disks != r->config->disks)
+		return err_set(e, -EINVAL,
+			       "snapshot %s has %u disks, the VM has %u",
+			       m->name, m->disks, r->config->disks);
+	for (i = 0; i < m->disks && !error; i++)
+		error = check_disk(r, &m->disk[i], force, e);
+	return error;
+}
+
+/* Whole sections, with the right checksums. */
+static int check_state(const struct buf *state, struct err *e)
+{
+	struct state_section section;
+	size_t at = 0;
+	int r = state_read_header(state->data, state->len, &at, e);
+
+	while (!r) {
+		r = state_read_section(state->data, state->len, &at, &section,
+				       e);
+		if (r <= 0)
+			break;
+		r = 0;
+	}
+	return r;
+}
+
+static int read_machine(struct restore *r, int set, struct err *e)
+{
+	int error =
+		file_read(set, STORE_STATE, MACHINE_STATE_BYTES, &r->state, e);
+
+	if (!error)
+		error = check_state(&r->state, e);
+	if (error)
+		return error;
+	r->memory = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC);
+	return r->memory < 0 ? err_sys(e, -errno, STORE_MEMORY) : 0;
+}
+
+static int open_all(struct restore *r, const struct restore_order *o,
+		    struct err *e)
+{
+	int error = store_find(r->dir, o->what, &r->meta, e), set;
+
+	if (!error)
+		error = check_meta(r, o->force, e);
+	if (error || r->meta.kind == SNAPSHOT_DISK)
+		return error;
+	set = store_open(r->dir, r->meta.id, e);
+	if (set < 0)
+		return set;
+	error = read_machine(r, set, e);
+	if (error)
+		err_prefix(e, "snapshot %s", r->meta.name);
+	close(set);
+	return error;
+}
+
+int restore_open(struct restore **out, int dir, const struct vm_config *config,
+		 const struct restore_order *order, struct err *e)
+{
+	struct restore *r = calloc(1, sizeof(*r));
+	int error;
+
+	if (!r)
+		return err_sys(e, -ENOMEM, "restore");
+	r->dir = dir;
+	r->config = config;
+	r->memory = -1;
+	buf_init(&r->state, MACHINE_STATE_BYTES);
+	error = open_all(r, order, e);
+	if (error)
+		restore_close(r);
+	else
+		*out = r;
+	return error;
+}
+
+const struct snapshot_meta *restore_meta(const struct restore *r)
+{
+	return &r->meta;
+}
+
+/* --- the journal ----------------------------------------------------- */
+
+static int open_store(int dir, struct err *e)
+{
+	return file_open_dir(dir, STORE_DIR, e);
+}
+
+/* {path, was}: the disk's file, and its second name. */
+static int plan_disk(struct restore *r, const struct snapshot_disk *d,
+		     struct err *e)
+{
+	char was[PATH_MAX + 32], *file;
+	json_t *step;
+
+	if (!d->layer)
+		return 0;
+	file = realpath(d->path, NULL);
+	if (!file)
+		return err_sys(e, -errno, "disk %s: %s", d->id, d->path);
+	snprintf(was, sizeof(was), "%s.was.%s", file, r->meta.id);
+	step = json_pack("{s:s, s:s}", "path", file, "was", was);
+	free(file);
+	return json_array_append_new(r->undo, step)
+		       ? err_sys(e, -ENOMEM, "%s", d->path)
+		       : 0;
+}
+
+static int write_journal(const struct restore *r, struct err *e)
+{
+	json_t *json = json_pack("{s:O}", "disks", r->undo);
+	char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+	int store = open_store(r->dir, e), error = store < 0 ? store : 0;
+
+	if (!error && !text)
+		error = err_sys(e, -ENOMEM, JOURNAL);
+	if (!error)
+		error = file_commit(store, JOURNAL, text, strlen(text),
+				    FILE_DURABLE, e);
+	if (store >= 0)
+		close(store);
+	free(text);
+	json_decref(json);
+	return error;
+}
+
+static int remove_journal(int dir, struct err *e)
+{
+	int store = open_store(dir, e), r = 0;
+
+	if (store < 0)
+		return store;
+	if (unlinkat(store, JOURNAL, 0) < 0 || fsync(store) < 0)
+		r = err_sys(e, -errno, JOURNAL);
+	close(store);
+	return r;
+}
+
+static const char *text_of(const json_t *step, const char *key)
+{
+	const char *s = json_string_value(json_object_get(step, key));
+
+	return s ? s : "";
+}
+
+/* Each file gets its name back. A disk whose turn had not come has it. */
+static int undo_all(const json_t *steps, struct err *e)
+{
+	const json_t *step;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < json_array_size(steps); i++) {
+		step = json_array_get(steps, i);
+		if (rename(text_of(step, "was"), text_of(step, "path")) < 0 &&
+		    errno != ENOENT)
+			r = err_sys(e, -errno, "%s", text_of(step, "path"));
+	}
+	return r;
+}
+
+static void forget_all(const json_t *steps)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(steps); i++)
+		unlink(text_of(json_array_get(steps, i), "was"));
+}
+
+/* --- going back ------------------------------------------------------ */
+
+static int plan(struct restore *r, struct err *e)
+{
+	unsigned int i;
+	int error = 0;
+
+	r->undo = json_array();
+	for (i = 0; i < r->meta.disks && !error; i++)
+		error = plan_disk(r, &r->meta.disk[i], e);
+	if (!error && json_array_size(r->undo))
+		error = write_journal(r, e);
+	r->has_begun = !error && json_array_size(r->undo);
+	return error;
+}
+
+static int put_back(struct restore *r, struct err *e)
+{
+	unsigned int i, n = 0;
+	int error = 0;
+
+	for (i = 0; i < r->meta.disks && !error; i++) {
+		const struct snapshot_disk *d = &r->meta.disk[i];
+		const json_t *step;
+
+		if (!d->layer)
+			continue;
+		step = json_array_get(r->undo, n++);
+		unlink(text_of(step, "was"));
+		if (link(text_of(step, "path"), text_of(step, "was")) < 0)
+			error = err_sys(e, -errno, "%s", text_of(step, "was"));
+		KILL_POINT("restore-linked");
+		if (!error)
+			error = layer_restore(d->path, d->layer, NULL, NULL, e);
+		if (error)
+			err_prefix(e, "disk %s", d->id);
+		KILL_POINT("restore-put-back");
+	}
+	return error;
+}
+
+int restore_load(void *ctx, struct vm_saved *out, struct err *e)
+{
+	struct restore *r = ctx;
+	int error = plan(r, e);
+
+	if (!error)
+		error = put_back(r, e);
+	if (error || r->meta.kind == SNAPSHOT_DISK)
+		return error;
+	if (buf_put(&out->state, r->state.data, r->state.len))
+		return err_sys(e, -ENOMEM, STORE_STATE);
+	out->memory_fd = fcntl(r->memory, F_DUPFD_CLOEXEC, 0);
+	out->is_other_time = true;
+	return out->memory_fd < 0 ? err_sys(e, -errno, STORE_MEMORY) : 0;
+}
+
+void restore_done(void *ctx, bool is_built)
+{
+	struct restore *r = ctx;
+
+	if (!is_built && r->has_begun)
+		undo_all(r->undo, NULL);
+	/* From here on the disks are what they are now. */
+	if (r->has_begun && !remove_journal(r->dir, NULL))
+		forget_all(r->undo);
+	KILL_POINT("restore-done");
+	if (is_built)
+		store_set_current(r->dir, r->meta.id, NULL);
+}
+
+void restore_close(struct restore *r)
+{
+	unsigned int i;
+
+	if (!r)
+		return;
+	for (i = 0; i < VM_DISKS_MAX; i++)
+		overlay_close(r->fresh[i]);
+	if (r->memory >= 0)
+		close(r->memory);
+	json_decref(r->undo);
+	buf_fini(&r->state);
+	snapshot_meta_fini(&r->meta);
+	free(r);
+}
+
+/* --- after a kill ---------------------------------------------------- */
+
+static bool is_step(const json_t *step)
+{
+	const char *path = text_of(step, "path");
+
+	return *path == '/' &&
+	       !strncmp(text_of(step, "was"), path, strlen(path));
+}
+
+static int check_journal(const json_t *steps, struct err *e)
+{
+	size_t i;
+
+	if (!json_is_array(steps))
+		return err_set(e, -EBADMSG, JOURNAL ": disks: is no list");
+	for (i = 0; i < json_array_size(steps); i++)
+		if (!is_step(json_array_get(steps, i)))
+			return err_set(e, -EBADMSG,
+				       JOURNAL ": disk %zu: no such names", i);
+	return 0;
+}
+
+static int recover(int dir, const struct buf *text, struct err *e)
+{
+	json_t *json, *steps;
+	int r = json_in_parse(&json, (const char *)text->data, text->len,
+			      &journal_limits, JOURNAL, e);
+
+	if (r)
+		return r;
+	steps = json_object_get(json, "disks");
+	r = check_journal(steps, e);
+	if (!r)
+		r = undo_all(steps, e);
+	if (!r)
+		r = remove_journal(dir, e);
+	json_decref(json);
+	return r;
+}
+
+int restore_recover(int dir, struct err *e)
+{
+	int store = open_store(dir, NULL), r;
+	struct buf text;
+
+	if (store < 0)
+		return 0;
+	buf_init(&text, JOURNAL_BYTES);
+	r = file_read(store, JOURNAL, JOURNAL_BYTES, &text, NULL);
+	close(store);
+	if (r == -ENOENT)
+		r = 0;
+	else if (!r)
+		r = recover(dir, &text, e);
+	else
+		err_sys(e, r, STORE_DIR "/" JOURNAL);
+	buf_fini(&text);
+	return r;
+}

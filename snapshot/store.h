@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The snapshots of a VM, as directories in its own:
+ *
+ *   snapshots/ID/meta.json  what it is (snapshot/meta.h)
+ *   snapshots/ID/vmstate    the state container (vmm/machine_state.h)
+ *   snapshots/ID/memory     guest memory (vmm/ram_image.h)
+ *   snapshots/ID/config     config.json, as it was
+ *   snapshots/current       the ID that the VM has come from
+ *
+ * A set becomes visible, and goes away, by one rename. dir is the VM's
+ * directory; who changes something holds the VM's lock. Any thread, one at a
+ * time; they block.
+ */
+#ifndef AMBER_SNAPSHOT_STORE_H
+#define AMBER_SNAPSHOT_STORE_H
+
+#include "snapshot/meta.h"
+
+#define STORE_DIR      "snapshots"
+#define STORE_META     "meta.json"
+#define STORE_STATE    "vmstate"
+#define STORE_MEMORY   "memory"
+#define STORE_CONFIG   "config"
+#define STORE_SETS_MAX 4096
+
+struct store_list {
+	struct snapshot_meta *set; /* owned, the oldest first */
+	size_t count;
+	size_t damaged;		  /* directories that could not be read */
+	char why[ERR_TEXT_BYTES]; /* of the first of them */
+};
+
+/* All that can be read; no snapshots yet: none. */
+int store_list(int dir, struct store_list *out, struct err *e);
+void store_list_fini(struct store_list *list);
+
+/*
+ * The one of this name or ID into m; snapshot_meta_fini() in each case. what
+ * NULL or "": the current one. Errors: -ENOENT (with the nearest name),
+ * -EBADMSG.
+ */
+int store_find(int dir, const char *what, struct snapshot_meta *m,
+	       struct err *e);
+
+/* Opens the directory of a set; a descriptor. */
+int store_open(int dir, const char *id, struct err *e);
+
+/* The ID of the current one, "": none. */
+void store_current(int dir, char id[SNAPSHOT_ID_CHARS + 1]);
+int store_set_current(int dir, const char *id, struct err *e);
+
+/*
+ * A new set, not visible yet: makes up an ID that nobody has and returns the
+ * descriptor of its directory. store_publish() or store_drop() ends it.
+ */
+int store_begin(int dir, char id[SNAPSHOT_ID_CHARS + 1], struct err *e);
+/* From here on it is there: all in it is on the disk. */
+int store_publish(int dir, const char *id, struct err *e);
+void store_drop(int dir, const char *id);
+
+/* Takes a set away; what came from it has come from its parent then. */
+int store_remove(int dir, const struct snapshot_meta *m, struct err *e);
+
+/*
+ * Removes what was begun and not ended by a process that is dead; how much
+ * there was.
+ */
+unsigned int store_sweep(int dir);
+
+#endif

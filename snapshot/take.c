@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A set of state, memory and layers, of one moment. INV-1: nothing is found
+ * in the store before all of it is on the disk.
+ */
+#include "snapshot/take.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/kill_point.h"
+#include "base/name.h"
+#include "disk/overlay.h"
+#include "snapshot/disks.h"
+#include "snapshot/store.h"
+#include "vmm/machine.h"
+#include "vmm/machine_state.h"
+#include "vmm/ram_freeze.h"
+
+struct snapshot_take {
+	int dir;			/* borrowed */
+	const struct vm_config *config; /* borrowed */
+	struct snapshot_meta meta;	/* owned */
+	int set;			/* owned: its directory; -1: none */
+	bool is_published;
+	struct overlay *overlay[VM_DISKS_MAX]; /* owned, until it is pushed */
+	int memory;			       /* owned: the file; -1: none */
+	struct ram_freeze freeze;
+	struct buf state;
+	uint64_t began_ns;
+};
+
+static bool has_memory(const struct snapshot_take *t)
+{
+	return t->meta.kind != SNAPSHOT_DISK;
+}
+
+static bool has_disks(const struct snapshot_take *t)
+{
+	return t->meta.kind != SNAPSHOT_MEMORY;
+}
+
+/* --- names ----------------------------------------------------------- */
+
+/* "web-before-upgrade-20261126T085500Z" */
+static void make_name(struct snapshot_meta *m)
+{
+	char utc[32], purpose[21];
+	time_t seconds = (time_t)(m->created_ns / NS_PER_S);
+	struct tm tm;
+	size_t i;
+
+	gmtime_r(&seconds, &tm);
+	strftime(utc, sizeof(utc), "%Y%m%dT%H%M%SZ", &tm);
+	snprintf(purpose, sizeof(purpose), "%.20s", m->purpose);
+	for (i = 0; purpose[i]; i++)
+		if (!isalnum((unsigned char)purpose[i]))
+			purpose[i] = '-';
+	snprintf(m->name, sizeof(m->name), "%.20s-%s-%.20s", m->vm, purpose,
+		 utc);
+}
+
+static bool is_taken(const struct store_list *list, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (!strcmp(list->set[i].name, name))
+			return true;
+	return false;
+}
+
+static int choose_name(struct snapshot_meta *m, const char *wish,
+		       const struct store_list *list, struct err *e)
+{
+	size_t len;
+	int n;
+
+	if (*wish) {
+		snprintf(m->name, sizeof(m->name), "%s", wish);
+		if (name_check(m->name, SNAPSHOT_NAME_MAX, e))
+			return err_prefix(e, "snapshot");
+		return is_taken(list, m->name)
+			       ? err_set(e, -EEXIST,
+					 "there is a snapshot '%s' already",
+					 m->name)
+			       : 0;
+	}
+	make_name(m);
+	len = strlen(m->name);
+	for (n = 2; is_taken(list, m->name) && n < 1000; n++)
+		snprintf(m->name + len, sizeof(m->name) - len, "-%d", n);
+	return 0;
+}
+
+/* --- before ---------------------------------------------------------- */
+
+static int describe(struct snapshot_take *t, const struct snapshot_order *o,
+		    struct err *e)
+{
+	struct snapshot_meta *m = &t->meta;
+	struct store_list list;
+	int r = store_list(t->dir, &list, e);
+
+	if (r)
+		return r;
+	m->kind = o->kind;
+	m->consistency = o->consistency;
+	m->created_ns = clock_wall_ns();
+	clock_rfc3339(m->created_ns, m->created);
+	snprintf(m->vm, sizeof(m->vm), "%s", t->config->name);
+	snprintf(m->uuid, sizeof(m->uuid), "%s", t->config->uuid);
+	snprintf(m->version, sizeof(m->version), "%s", o->version);
+	snprintf(m->purpose, sizeof(m->purpose), "%s",
+		 *o->purpose ? o->purpose : "manual");
+	m->cpus = t->config->cpus;
+	m->memory_bytes = t->config->memory_bytes;
+	m->is_pinned = o->is_pinned;
+	memcpy(m->label, o->label, sizeof(m->label));
+	m->labels = o->labels;
+	store_current(t->dir, m->parent);
+	r = choose_name(m, o->name, &list, e);
+	store_list_fini(&list);
+	return r;
+}
+
+static int prepare_disk(struct snapshot_take *t, unsigned int i, uint64_t bytes,
+			struct err *e)
+{
+	const struct vm_disk *disk = &t->config->disk[i];
+	struct snapshot_disk *d = &t->meta.disk[i];
+	struct overlay_place place = { .path = disk->path,
+				       .bytes = bytes,
+				       .cache = disk->cache };
+	int r;
+
+	snprintf(d->id, sizeof(d->id), "%s", disk->id);
+	d->path = strdup(disk->path);
+	d->bytes = bytes;
+	t->meta.disks = i + 1;
+	if (!d->path)
+		return err_sys(e, -ENOMEM, "disk %s", d->id);
+	if (!has_disks(t) || disk->read_only)
+		return 0;
+	r = snapshot_layer_path(disk->path, t->meta.id, &d->layer, e);
+	place.layer = d->layer;
+	if (!r)
+		r = overlay_prepare_under(&t->overlay[i], &place, e);
+	if (r)
+		err_prefix(e, "disk %s", d->id);
+	return r;
+}
+
+static int make_ready(struct snapshot_take *t, const struct snapshot_order *o,
+		      struct err *e)
+{
+	unsigned int i;
+	int r = describe(t, o, e);
+
+	if (!r) {
+		t->set = store_begin(t->dir, t->meta.id, e);
+		r = t->set < 0 ? t->set : 0;
+	}
+	if (!r)
+		r = file_commit(t->set, STORE_CONFIG, o->config_json,
+				strlen(o->config_json), FILE_DURABLE, e);
+	if (!r && has_memory(t)) {
+		t->memory = openat(t->set, STORE_MEMORY,
+				   O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (t->memory < 0)
+			r = err_sys(e, -errno, STORE_MEMORY);
+	}
+	for (i = 0; i < t->config->disks && !r; i++)
+		r = prepare_disk(t, i, o->disk_bytes[i], e);
+	KILL_POINT("snapshot-begun");
+	return r;
+}
+
+int snapshot_begin(struct snapshot_take **out, int dir,
+		   const struct vm_config *config,
+		   const struct snapshot_order *order, struct err *e)
+{
+	struct snapshot_take *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return err_sys(e, -ENOMEM, "snapshot");
+	t->dir = dir;
+	t->config = config;
+	t->set = t->memory = -1;
+	t->began_ns = clock_mono_ns();
+	buf_init(&t->state, MACHINE_STATE_BYTES);
+	r = make_ready(t, order, e);
+	if (r)
+		snapshot_end(t);
+	else
+		*out = t;
+	return r;
+}
+
+/* --- the moment ------------------------------------------------------ */
+
+static int push_disks(struct snapshot_take *t, struct machine *m, struct err *e)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < t->meta.disks && !r; i++) {
+		if (!t->overlay[i])
+			continue;
+		r = vblk_push_layer(machine_disk(m, i), t->overlay[i], e);
+		if (!r)
+			t->overlay[i] = NULL;
+		else
+			err_prefix(e, "disk %s", t->meta.disk[i].id);
+		KILL_POINT("snapshot-pushed");
+	}
+	return r;
+}
+
+/* Those that get no layer are to be what they are when memory comes back. */
+static int remember_disks(struct snapshot_take *t, struct machine *m,
+			  struct err *e)
+{
+	unsigned int i;
+	int r = has_disks(t) ? 0 : machine_flush_disks(m, e);
+
+	for (i = 0; i < t->meta.disks && !r; i++)
+		if (!t->meta.disk[i].layer)
+			r = snapshot_disk_identify(&t->meta.disk[i], e);
+	return r;
+}
+
+int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
+{
+	struct snapshot_take *t = ctx;
+	int r = 0;
+
+	*is_lost = false;
+	if (has_memory(t))
+		r = machine_save(m, &t->state, e);
+	if (!r)
+		r = remember_disks(t, m, e);
+	if (!r && has_memory(t))
+		r = machine_freeze_memory(m, &t->freeze, t->memory, e);
+	if (!r)
+		r = push_disks(t, m, e);
+	KILL_POINT("snapshot-moment");
+	return r;
+}
+
+/* --- after ----------------------------------------------------------- */
+
+static int wait_for_memory(struct snapshot_take *t, struct err *e)
+{
+	struct ram_image_figures figures;
+	int r = ram_freeze_wait(&t->freeze, &figures, e);
+
+	if (!r && fdatasync(t->memory) < 0)
+		r = err_sys(e, -errno, STORE_MEMORY);
+	t->meta.pages = figures.written;
+	KILL_POINT("snapshot-memory-written");
+	return r;
+}
+
+static int write_meta(struct snapshot_take *t, struct err *e)
+{
+	struct buf text;
+	int r;
+
+	buf_init(&text, SNAPSHOT_META_BYTES);
+	r = snapshot_meta_print(&t->meta, &text, e);
+	if (!r)
+		r = file_commit(t->set, STORE_META, text.data, text.len,
+				FILE_DURABLE, e);
+	buf_fini(&text);
+	return r;
+}
+
+int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e)
+{
+	int r = 0;
+
+	if (has_memory(t)) {
+		r = file_commit(t->set, STORE_STATE, t->state.data,
+				t->state.len, FILE_DURABLE, e);
+		if (!r)
+			r = wait_for_memory(t, e);
+	}
+	t->meta.pause_ns = pause_ns;
+	t->meta.took_ns = clock_mono_ns() - t->began_ns;
+	if (!r)
+		r = write_meta(t, e);
+	if (!r)
+		r = store_publish(t->dir, t->meta.id, e);
+	if (r)
+		return r;
+	t->is_published = true;
+	return store_set_current(t->dir, t->meta.id, e);
+}
+
+const struct snapshot_meta *snapshot_taken(const struct snapshot_take *t)
+{
+	return &t->meta;
+}
+
+void snapshot_progress(const struct snapshot_take *t, uint64_t *done)
+{
+	struct ram_image_figures figures = { 0 };
+
+	if (t->freeze.shared)
+		ram_freeze_progress(&t->freeze, &figures);
+	*done = figures.written;
+}
+
+void snapshot_end(struct snapshot_take *t)
+{
+	unsigned int i;
+
+	if (!t)
+		return;
+	ram_freeze_cancel(&t->freeze);
+	for (i = 0; i < VM_DISKS_MAX; i++)
+		overlay_close(t->overlay[i]);
+	if (t->memory >= 0)
+		close(t->memory);
+	if (t->set >= 0) {
+		close(t->set);
+		if (!t->is_published)
+			store_drop(t->dir, t->meta.id);
+	}
+	buf_fini(&t->state);
+	snapshot_meta_fini(&t->meta);
+	free(t);
+}

@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`amber snapshot`: taken while the guest runs, gone back to, rewound."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+from harness import check, equal, guest, run, skip
+
+
+def lines(home, name):
+    """Whole ones: going back may cut one short, and another is appended."""
+    text = home.amber("log", name).out
+    return [(m[1], int(m[2])) for m in
+            re.finditer(r"nonce=(\w{16}) count=(\d+)\r?$", text, re.MULTILINE)]
+
+
+def await_true(what, text="it does not happen"):
+    due = time.monotonic() + 30
+    while not what():
+        check(time.monotonic() < due, text)
+        time.sleep(0.01)
+
+
+def await_count(home, name, count, after=0):
+    await_true(lambda: any(c >= count for _, c in lines(home, name)[after:]), f"no count {count}")
+    return lines(home, name)
+
+
+def after_going_back(home, name, known):
+    """What was counted since the count last went back, behind line `known`."""
+    counts = [c for _, c in lines(home, name)]
+    for i in range(len(counts) - 1, known, -1):
+        if counts[i] <= counts[i - 1]:
+            return counts[i:]
+    return []
+
+
+def create(home, name="web", kernel="nonce", append="period_ms=10", *more):
+    home.amber("create", "--name", name, "--append", append, "--memory", "64M",
+               "--on-poweroff", "stop", *more, guest(kernel))
+
+
+def snapshots(home, name="web"):
+    return home.amber("snapshot", "list", name, "--json").json()
+
+
+def guest_does_not_notice_its_snapshot(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 3)
+    for n in range(5):
+        done = home.amber("snapshot", "create", "web", f"s{n}")
+        check(re.search(rf"web: snapshot s{n} \(\w{{8}}\): \d+ KiB of memory, guest stopped "
+                        r"for \d+ us", done.out), done)
+        equal(home.state("web"), "running")
+    seen = await_count(home, "web", lines(home, "web")[-1][1] + 5)
+    equal([count for _, count in seen], list(range(1, len(seen) + 1)))
+    there = snapshots(home)
+    equal([s["name"] for s in there["snapshots"]], [f"s{n}" for n in range(5)])
+    for before, s in zip(there["snapshots"], there["snapshots"][1:]):
+        equal(s["parent"], before["id"])
+    equal(there["current"], there["snapshots"][-1]["id"])
+
+
+def restored_guest_goes_on_from_there(home):
+    create(home)
+    home.amber("start", "web")
+    before = await_count(home, "web", 3)
+    count = before[-1][1]
+    home.amber("snapshot", "create", "web", "one")
+    await_count(home, "web", count + 20)
+    pid = home.vmm_pids()
+    for turn in range(3):
+        known = len(lines(home, "web"))
+        home.amber("snapshot", "restore", "web", "one")
+        await_true(lambda: len(after_going_back(home, "web", known - 1)) > 3, "it stands")
+        after = after_going_back(home, "web", known - 1)
+        equal(after, list(range(after[0], after[0] + len(after))))
+        check(count <= after[0] < count + 20, f"it goes on from {after[0]}, not {count}")
+        equal({nonce for nonce, _ in lines(home, "web")}, {before[0][0]})
+    equal(home.vmm_pids(), pid)
+    names = [s["name"] for s in snapshots(home)["snapshots"]]
+    equal(len([n for n in names if "pre-restore" in n]), 3)
+
+
+def what_was_before_a_restore_comes_back(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 3)
+    home.amber("snapshot", "create", "web", "one")
+    late = await_count(home, "web", 60)[-1][1]
+    home.amber("snapshot", "restore", "web", "one")
+    undo = [s["name"] for s in snapshots(home)["snapshots"] if s["purpose"] == "pre-restore"]
+    equal(len(undo), 1)
+    await_true(lambda: lines(home, "web")[-1][1] < late)
+    home.amber("snapshot", "restore", "web", undo[0], "--no-safety")
+    await_true(lambda: lines(home, "web")[-1][1] >= late + 3)
+    equal(len([s for s in snapshots(home)["snapshots"] if s["purpose"] == "pre-restore"]), 1)
+
+
+def stopped_vm_is_started_by_a_restore(home):
+    create(home)
+    home.amber("start", "web")
+    first = await_count(home, "web", 5)[0][0]
+    home.amber("snapshot", "create", "web", "one")
+    home.amber("stop", "web")
+    home.amber("delete", "-f", "other", status=None)
+    done = home.amber("snapshot", "restore", "web", "one", "--paused")
+    check("web: restored snapshot one" in done.out, done)
+    equal(home.state("web"), "paused")
+    known = len(lines(home, "web"))
+    home.amber("resume", "web")
+    equal(await_count(home, "web", 6, known)[-1][0], first)
+
+
+def guest_is_rewound_in_place_a_hundred_times(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 3)
+    home.amber("snapshot", "create", "web", "one")
+    top = lines(home, "web")[-1][1]
+    pid = home.vmm_pids()
+    for _ in range(100):
+        done = home.amber("snapshot", "rewind", "web")
+        check("rewound to snapshot one" in done.out, done)
+    equal(home.vmm_pids(), pid)
+    known = len(lines(home, "web"))
+    after = await_count(home, "web", top + 2, known)
+    check(after[-1][1] < top + 100, after[-1])
+    equal(len({nonce for nonce, _ in after}), 1)
+
+
+def crashed_guest_is_rewound(home):
+    create(home, "web", "nonce", "period_ms=10")
+    home.amber("start", "web")
+    await_count(home, "web", 3)
+    home.amber("snapshot", "create", "web", "one")
+    home.amber("pause", "web")
+    home.amber("snapshot", "rewind", "web", "--paused")
+    equal(home.state("web"), "paused")
+    home.amber("snapshot", "rewind", "web")
+    equal(home.state("web"), "running")
+
+
+def memory_under_change_is_saved_as_it_was_at_one_moment(home):
+    create(home, "web", "ring3", "mib=32 rounds=0", "--cpus", "1")
+    home.amber("start", "web")
+    await_true(lambda: "round=" in home.amber("log", "web").out)
+    for n in range(3):
+        home.amber("snapshot", "create", "web", f"s{n}")
+    for n in (1, 0, 2):
+        known = len(home.amber("log", "web").out)
+        home.amber("snapshot", "restore", "web", f"s{n}", "--no-safety")
+        await_true(lambda: home.amber("log", "web").out[known:].count("round=") >= 3)
+        home.amber("snapshot", "rewind", "web")
+    log = home.amber("log", "web").out
+    check("bad=0" in log and not re.search(r"bad=[1-9]", log), log[-2000:])
+
+
+def judge(image):
+    """QEMU's word on every layer, and on the chain."""
+    chain = json.loads(subprocess.run(
+        ["qemu-img", "info", "-U", "--backing-chain", "--output=json", image],
+        check=True, capture_output=True, text=True).stdout)
+    for layer in chain:
+        done = subprocess.run(["qemu-img", "check", "-q", "-U", layer["filename"]],
+                              capture_output=True, text=True)
+        equal(done.returncode, 0, layer["filename"] + done.stdout + done.stderr)
+    return chain
+
+
+def twin_disk(home, steps, *more):
+    image = f"{home.dir}/twin.qcow2"
+    home.amber("disk", "create", image, "8M")
+    create(home, "twin", "blk-twin", f"steps={steps}", "--disk", image, *more)
+    home.amber("start", "twin")
+    return image
+
+
+def await_end(home):
+    home.amber("wait", "twin", "--for", "stopped", "--timeout", "60")
+    log = home.amber("log", "twin").out
+    check("bad=0" in log and "OK" in log and "FAIL" not in log, log[-2000:])
+
+
+def disk_and_memory_go_back_together(home):
+    image = twin_disk(home, 3000)
+    for n in range(4):
+        home.amber("snapshot", "create", "twin", f"s{n}")
+        time.sleep(0.05)
+    for n in (2, 0, 3, 1):
+        home.amber("snapshot", "restore", "twin", f"s{n}", *(["--no-safety"] if n % 2 else []))
+        time.sleep(0.05)
+        home.amber("snapshot", "rewind", "twin")
+        home.amber("snapshot", "rewind", "twin")
+    await_end(home)
+    chain = judge(image)
+    equal(chain[0]["filename"], image)
+    for layer in chain[1:]:
+        equal(os.stat(layer["filename"]).st_mode & 0o777, 0o444)
+    left = [n for n in os.listdir(home.dir) if ".was." in n or ".new." in n or ".old." in n]
+    equal(left, [])
+
+
+def snapshot_of_the_disk_alone_boots_from_it(home):
+    image = twin_disk(home, 2000)
+    home.amber("snapshot", "create", "twin", "one", "--kind", "disk")
+    await_end(home)
+    home.amber("snapshot", "restore", "twin", "one")
+    await_end(home)
+    equal(len(judge(image)), 2)
+
+
+def memory_alone_is_refused_when_disks_have_changed(home):
+    twin_disk(home, 4000)
+    home.amber("pause", "twin")
+    home.amber("snapshot", "create", "twin", "one", "--kind", "memory")
+    home.amber("snapshot", "restore", "twin", "one", "--no-safety", "--paused")
+    done = home.amber("snapshot", "rewind", "twin", status=1)
+    check("has no disks" in done.err, done)
+    home.amber("resume", "twin")
+    await_end(home)
+    done = home.amber("snapshot", "restore", "twin", "one", status=1)
+    check("was changed since" in done.err, done)
+
+
+def raw_disk_is_refused_with_what_helps(home):
+    image = f"{home.dir}/twin.raw"
+    home.amber("disk", "create", "-f", "raw", image, "8M")
+    create(home, "twin", "blk-twin", "steps=3000", "--disk", image)
+    home.amber("start", "twin")
+    done = home.amber("snapshot", "create", "twin", status=1)
+    check("raw" in done.err and "amber disk convert" in done.err, done)
+    equal(os.listdir(home.path("twin", "snapshots")), [])
+    await_end(home)
+
+
+def killed_while_it_goes_back_disks_are_of_one_moment(home):
+    image = twin_disk(home, 100000)
+    home.amber("snapshot", "create", "twin", "one")
+    for turn in range(10):
+        pid = home.vmm_pids()[0]
+        child = home.start("snapshot", "restore", "twin", "one", "--no-safety")
+        time.sleep(0.001 * turn)  # at any point of it
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        child.wait(30)
+        home.amber("snapshot", "restore", "twin", "one", "--no-safety")
+        left = [n for n in os.listdir(home.dir) if ".was." in n]
+        equal(left, [])
+    time.sleep(0.1)
+    home.amber("stop", "twin")
+    judge(image)
+    log = home.amber("log", "twin").out
+    check("FAIL" not in log and not re.search("bad=[1-9]", log), log[-2000:])
+
+
+def mistakes_get_one_line(home):
+    create(home)
+    for line, status, text in (
+            (("create", "web"), 1, "start"),
+            (("create", "nobody"), 1, "no such VM"),
+            (("restore", "web", "x"), 1, "no snapshot 'x'"),
+            (("delete", "web", "x"), 1, "no snapshot 'x'"),
+            (("show", "web", "x"), 1, "no snapshot 'x'"),
+            (("restore", "web"), 2, "NAME SNAPSHOT"),
+            (("rewnid", "web"), 2, "rewind")):
+        done = home.amber("snapshot", *line, status=status)
+        check(text in done.err and done.err.count("\n") == 1, f"{line}: {done}")
+    home.amber("start", "web")
+    for line, text in ((("create", "web", "../x"), "is not a letter or a digit"),
+                       (("create", "web", "-k", "some"), "full, disk or memory"),
+                       (("create", "web", "-l", "=x"), "KEY=VALUE"),
+                       (("rewind", "web"), "no snapshot to go back to")):
+        done = home.amber("snapshot", *line, status=1)
+        check(text in done.err and done.err.count("\n") == 1, f"{line}: {done}")
+    home.amber("snapshot", "create", "web", "one")
+    done = home.amber("snapshot", "create", "web", "one", status=1)
+    check("'one' already" in done.err, done)
+    equal(len(os.listdir(home.path("web", "snapshots"))), 2)
+
+
+def snapshot_is_described_listed_and_deleted(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 2)
+    home.amber("snapshot", "create", "web", "one", "--purpose", "try it", "-l", "tier=ci", "--pin")
+    home.amber("snapshot", "create", "web")
+    shown = home.amber("snapshot", "show", "web", "one").out
+    for text in ("one", "try it", "tier=ci", "pinned", "full", "64 MiB"):
+        check(text in shown, shown)
+    tree = home.amber("snapshot", "list", "web", "--tree").lines()
+    check(re.match(r"one ", tree[1]) and re.match(r"  - web-manual-\w+Z \*", tree[2]), tree)
+    done = home.amber("snapshot", "delete", "web", "one", status=1)
+    check("pinned" in done.err, done)
+    home.amber("snapshot", "delete", "web", "one", "--force")
+    equal(len(snapshots(home)["snapshots"]), 1)
+    home.amber("stop", "web")
+    home.amber("snapshot", "delete", "web", snapshots(home)["current"])
+    equal(snapshots(home), {"current": "", "damaged": 0, "snapshots": []})
+    equal(os.listdir(home.path("web", "snapshots")), [])
+
+
+def damaged_snapshot_leaves_the_guest_running(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 2)
+    home.amber("snapshot", "create", "web", "one")
+    where = home.path("web", "snapshots", snapshots(home)["current"])
+    with open(f"{where}/vmstate", "rb") as f:
+        good = f.read()
+    for at in range(0, len(good), len(good) // 8):
+        with open(f"{where}/vmstate", "wb") as f:
+            f.write(good[:at] + bytes([good[at] ^ 0x41]) + good[at + 1:])
+        for line in (("restore", "web", "one"), ("rewind", "web")):
+            done = home.amber("snapshot", *line, status=1)
+            check(done.err.count("\n") == 1, done)
+            equal(home.state("web"), "running")
+    with open(f"{where}/vmstate", "wb") as f:
+        f.write(good)
+    with open(f"{where}/meta.json", "r+", encoding="utf-8") as f:
+        meta = json.load(f)
+        f.seek(0)
+        f.truncate()
+        json.dump(dict(meta, format=99), f)
+    done = home.amber("snapshot", "list", "web")
+    check("format 99" in done.err, done)
+    done = home.amber("snapshot", "restore", "web", "one", status=1)
+    check("format 99, this amber knows 1" in done.err, done)
+    equal(home.state("web"), "running")
+
+
+def killed_while_it_is_taken_it_is_there_or_not(home):
+    create(home)
+    for turn in range(12):
+        home.amber("start", "web")
+        await_count(home, "web", 1)
+        known = {s["name"] for s in snapshots(home)["snapshots"]}
+        pid = home.vmm_pids()[0]
+        child = home.start("snapshot", "create", "web", f"s{turn}")
+        time.sleep(0.001 * turn)  # at any point of it
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        child.wait(30)
+        there = snapshots(home)
+        equal(there["damaged"], 0)
+        names = {s["name"] for s in there["snapshots"]}
+        check(names - known <= {f"s{turn}"} and known <= names, names)
+        home.amber("start", "web")
+        there = home.path("web", "snapshots")
+        left = os.listdir(there) if os.path.isdir(there) else []
+        check(not [n for n in left if "." in n], left)
+        for name in names:
+            home.amber("snapshot", "restore", "web", name, "--no-safety")
+        home.amber("stop", "web")
+
+
+def full_disk_lets_the_guest_run_on(home):
+    where = f"{home.dir}/small"
+    os.mkdir(where)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", where],
+                      capture_output=True).returncode:
+        skip("no tmpfs can be mounted")
+    home.env["AMBER_HOME"] = where
+    try:
+        home.amber("create", "--name", "web", "--append", "period_ms=20", "--memory", "64M",
+                   guest("nonce"))
+        home.amber("start", "web")
+        await_count(home, "web", 3)
+        free = os.statvfs(where)
+        with open(f"{where}/filler", "wb") as f:
+            f.write(bytes((free.f_bavail - 12) * free.f_frsize))
+        done = home.amber("snapshot", "create", "web", "one", status=1)
+        check("No space left" in done.err and done.err.count("\n") == 1, done)
+        equal(home.state("web"), "running")
+        equal(os.listdir(f"{where}/vms/web/snapshots"), [])
+        os.unlink(f"{where}/filler")
+        home.amber("snapshot", "create", "web", "one")
+        home.amber("snapshot", "rewind", "web")
+        home.amber("stop", "web")
+    finally:
+        home.amber("stop", "web", status=None)
+        subprocess.run(["umount", "-l", where], check=False)
+
+
+if __name__ == "__main__":
+    run([guest_does_not_notice_its_snapshot,
+         restored_guest_goes_on_from_there,
+         what_was_before_a_restore_comes_back,
+         stopped_vm_is_started_by_a_restore,
+         guest_is_rewound_in_place_a_hundred_times,
+         crashed_guest_is_rewound,
+         memory_under_change_is_saved_as_it_was_at_one_moment,
+         disk_and_memory_go_back_together,
+         snapshot_of_the_disk_alone_boots_from_it,
+         memory_alone_is_refused_when_disks_have_changed,
+         raw_disk_is_refused_with_what_helps,
+         killed_while_it_goes_back_disks_are_of_one_moment,
+         mistakes_get_one_line,
+         snapshot_is_described_listed_and_deleted,
+         damaged_snapshot_leaves_the_guest_running,
+         killed_while_it_is_taken_it_is_there_or_not,
+         full_disk_lets_the_guest_run_on])
