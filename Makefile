@@ -193,7 +193,7 @@ DEPS := gcc make libc6-dev binutils pkg-config libmicrohttpd-dev \
 	libjansson-dev zlib1g-dev libzstd-dev libcurl4-openssl-dev python3 busybox-static \
 	kmod zstd lz4 xz-utils clang libclang-rt-14-dev clang-format cppcheck \
 	shellcheck check libsubunit-dev acpica-tools qemu-system-x86 curl \
-	liburing-dev passt e2fsprogs xfsprogs fio socat qemu-utils iproute2
+	liburing-dev libxxhash-dev passt e2fsprogs xfsprogs fio socat qemu-utils iproute2
 
 .PHONY: deps
 deps:

@@ -89,19 +89,21 @@ static json_t *labels_json(const struct snapshot_meta *m)
 
 json_t *snapshot_meta_json(const struct snapshot_meta *m)
 {
-	return json_pack(
-		"{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, "
-		"s:i, s:I, s:I, s:I, s:I, s:b, s:o, s:o}",
-		"format", SNAPSHOT_FORMAT, "id", m->id, "name", m->name,
-		"parent", m->parent, "kind", snapshot_kind_text(m->kind),
-		"consistency", snapshot_consistency_text(m->consistency),
-		"purpose", m->purpose, "created", m->created, "created_ns",
-		(json_int_t)m->created_ns, "vm", m->vm, "uuid", m->uuid,
-		"amber", m->version, "cpus", (int)m->cpus, "memory_bytes",
-		(json_int_t)m->memory_bytes, "pages", (json_int_t)m->pages,
-		"pause_ns", (json_int_t)m->pause_ns, "took_ns",
-		(json_int_t)m->took_ns, "pinned", m->is_pinned, "labels",
-		labels_json(m), "disks", disks_json(m));
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, "
+			 "s:s, s:s, s:s, "
+			 "s:i, s:I, s:I, s:I, s:I, s:b, s:o, s:o}",
+			 "format", SNAPSHOT_FORMAT, "id", m->id, "name",
+			 m->name, "parent", m->parent, "base", m->base, "kind",
+			 snapshot_kind_text(m->kind), "consistency",
+			 snapshot_consistency_text(m->consistency), "purpose",
+			 m->purpose, "created", m->created, "created_ns",
+			 (json_int_t)m->created_ns, "vm", m->vm, "uuid",
+			 m->uuid, "amber", m->version, "cpus", (int)m->cpus,
+			 "memory_bytes", (json_int_t)m->memory_bytes, "pages",
+			 (json_int_t)m->pages, "pause_ns",
+			 (json_int_t)m->pause_ns, "took_ns",
+			 (json_int_t)m->took_ns, "pinned", m->is_pinned,
+			 "labels", labels_json(m), "disks", disks_json(m));
 }
 
 int snapshot_meta_print(const struct snapshot_meta *m, struct buf *out,
@@ -262,6 +264,7 @@ static void read_all(struct reader *r, struct snapshot_meta *m)
 {
 	id(r, "id", m->id, false);
 	id(r, "parent", m->parent, true);
+	id(r, "base", m->base, true);
 	text(r, "name", m->name, sizeof(m->name));
 	if (!r->error && name_check(m->name, SNAPSHOT_NAME_MAX, NULL))
 		bad(r, "name", "a snapshot's name");

@@ -49,6 +49,7 @@ struct snapshot_meta {
 	char id[SNAPSHOT_ID_CHARS + 1];
 	char name[SNAPSHOT_NAME_MAX + 1];
 	char parent[SNAPSHOT_ID_CHARS + 1]; /* "": none */
+	char base[SNAPSHOT_ID_CHARS + 1];   /* of its memory; "": it is full */
 	enum snapshot_kind kind;
 	enum snapshot_consistency consistency;
 	char purpose[SNAPSHOT_PURPOSE_MAX + 1];

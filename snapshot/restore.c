@@ -18,8 +18,10 @@
 #include "base/kill_point.h"
 #include "disk/layers.h"
 #include "snapshot/disks.h"
+#include "snapshot/memory.h"
 #include "snapshot/store.h"
 #include "vmm/machine_state.h"
+#include "vmm/ram_image.h"
 
 #define JOURNAL	      "restoring"
 #define JOURNAL_BYTES (128u << 10)
@@ -102,10 +104,7 @@ static int read_machine(struct restore *r, int set, struct err *e)
 
 	if (!error)
 		error = check_state(&r->state, e);
-	if (error)
-		return error;
-	r->memory = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC);
-	return r->memory < 0 ? err_sys(e, -errno, STORE_MEMORY) : 0;
+	return error ? error : memory_open(r->dir, &r->meta, &r->memory, e);
 }
 
 static int open_all(struct restore *r, const struct restore_order *o,
@@ -137,7 +136,6 @@ int restore_open(struct restore **out, int dir, const struct vm_config *config,
 		return err_sys(e, -ENOMEM, "restore");
 	r->dir = dir;
 	r->config = config;
-	r->memory = -1;
 	buf_init(&r->state, MACHINE_STATE_BYTES);
 	error = open_all(r, order, e);
 	if (error)
@@ -292,9 +290,10 @@ int restore_load(void *ctx, struct vm_saved *out, struct err *e)
 		return error;
 	if (buf_put(&out->state, r->state.data, r->state.len))
 		return err_sys(e, -ENOMEM, STORE_STATE);
-	out->memory_fd = fcntl(r->memory, F_DUPFD_CLOEXEC, 0);
 	out->is_other_time = true;
-	return out->memory_fd < 0 ? err_sys(e, -errno, STORE_MEMORY) : 0;
+	return ram_images_copy(&out->memory, &r->memory)
+		       ? err_sys(e, -EMFILE, STORE_MEMORY)
+		       : 0;
 }
 
 void restore_done(void *ctx, bool is_built)
@@ -319,8 +318,7 @@ void restore_close(struct restore *r)
 		return;
 	for (i = 0; i < VM_DISKS_MAX; i++)
 		overlay_close(r->fresh[i]);
-	if (r->memory >= 0)
-		close(r->memory);
+	ram_images_close(&r->memory);
 	json_decref(r->undo);
 	buf_fini(&r->state);
 	snapshot_meta_fini(&r->meta);

@@ -13,7 +13,7 @@ struct restore {
 	const struct vm_config *config; /* borrowed */
 	struct snapshot_meta meta;	/* owned */
 	struct buf state;
-	int memory;   /* owned; -1: none */
+	struct ram_images memory; /* owned */
 	json_t *undo; /* owned: of each disk that is put back {path, was} */
 	bool has_begun;
 	struct overlay *fresh[VM_DISKS_MAX]; /* owned: for a rewind */

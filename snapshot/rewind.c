@@ -62,7 +62,7 @@ int rewind_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 	if (error)
 		return error;
 	*is_lost = true;
-	error = machine_rewind(m, r->state.data, r->state.len, r->memory, e);
+	error = machine_rewind(m, r->state.data, r->state.len, &r->memory, e);
 	*is_lost = error != 0;
 	return error;
 }

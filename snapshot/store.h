@@ -5,6 +5,7 @@
  *   snapshots/ID/meta.json  what it is (snapshot/meta.h)
  *   snapshots/ID/vmstate    the state container (vmm/machine_state.h)
  *   snapshots/ID/memory     guest memory (vmm/ram_image.h)
+ *   snapshots/ID/memory.map what is where in it (vmm/ram_map.h)
  *   snapshots/ID/config     config.json, as it was
  *   snapshots/current       the ID that the VM has come from
  *
@@ -21,6 +22,7 @@
 #define STORE_META     "meta.json"
 #define STORE_STATE    "vmstate"
 #define STORE_MEMORY   "memory"
+#define STORE_MAP      "memory.map"
 #define STORE_CONFIG   "config"
 #define STORE_SETS_MAX 4096
 

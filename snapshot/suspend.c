@@ -271,8 +271,9 @@ int suspend_load(int dir, const struct vm_config *c, struct vm_saved *out,
 		r = file_read(saved, STATE, MACHINE_STATE_BYTES, &out->state,
 			      e);
 	if (!r) {
-		out->memory_fd = openat(saved, MEMORY, O_RDONLY | O_CLOEXEC);
-		if (out->memory_fd < 0)
+		out->memory.fd[0] = openat(saved, MEMORY, O_RDONLY | O_CLOEXEC);
+		out->memory.count = out->memory.fd[0] >= 0;
+		if (!out->memory.count)
 			r = err_sys(e, -errno, "%s", MEMORY);
 	}
 	close(saved);

@@ -21,6 +21,7 @@
 #include "base/name.h"
 #include "disk/overlay.h"
 #include "snapshot/disks.h"
+#include "snapshot/memory.h"
 #include "snapshot/store.h"
 #include "vmm/machine.h"
 #include "vmm/machine_state.h"
@@ -34,6 +35,7 @@ struct snapshot_take {
 	bool is_published;
 	struct overlay *overlay[VM_DISKS_MAX]; /* owned, until it is pushed */
 	int memory;			       /* owned: the file; -1: none */
+	struct ram base;		       /* of an increment */
 	struct ram_freeze freeze;
 	struct buf state;
 	uint64_t began_ns;
@@ -160,6 +162,27 @@ static int prepare_disk(struct snapshot_take *t, unsigned int i, uint64_t bytes,
 	return r;
 }
 
+/* The memory that an increment stands on; without one it is a full image. */
+static int find_base(struct snapshot_take *t, struct err *e)
+{
+	struct ram_images images = { .count = 0 };
+	struct snapshot_meta m;
+	int r = store_find(t->dir, NULL, &m, NULL);
+
+	if (!r && m.kind != SNAPSHOT_DISK &&
+	    m.memory_bytes == t->meta.memory_bytes)
+		r = memory_open(t->dir, &m, &images, e);
+	if (!r && images.count && images.count < RAM_IMAGES_MAX) {
+		r = ram_create(&t->base, m.memory_bytes, e);
+		if (!r)
+			r = ram_image_map(&t->base, &images, e);
+		memcpy(t->meta.base, m.id, sizeof(t->meta.base));
+	}
+	ram_images_close(&images);
+	snapshot_meta_fini(&m);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int make_ready(struct snapshot_take *t, const struct snapshot_order *o,
 		      struct err *e)
 {
@@ -179,6 +202,8 @@ static int make_ready(struct snapshot_take *t, const struct snapshot_order *o,
 		if (t->memory < 0)
 			r = err_sys(e, -errno, STORE_MEMORY);
 	}
+	if (!r && has_memory(t) && o->incremental)
+		r = find_base(t, e);
 	for (i = 0; i < t->config->disks && !r; i++)
 		r = prepare_disk(t, i, o->disk_bytes[i], e);
 	KILL_POINT("snapshot-begun");
@@ -251,7 +276,9 @@ int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 	if (!r)
 		r = remember_disks(t, m, e);
 	if (!r && has_memory(t))
-		r = machine_freeze_memory(m, &t->freeze, t->memory, e);
+		r = machine_freeze_memory(m, &t->freeze,
+					  t->base.host ? &t->base : NULL,
+					  t->memory, e);
 	if (!r)
 		r = push_disks(t, m, e);
 	KILL_POINT("snapshot-moment");
@@ -260,6 +287,20 @@ int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 
 /* --- after ----------------------------------------------------------- */
 
+static int write_map(struct snapshot_take *t, struct err *e)
+{
+	struct buf bytes;
+	int r;
+
+	buf_init(&bytes, RAM_MAP_BYTES);
+	r = ram_map_save(&t->freeze.map, &bytes, e);
+	if (!r)
+		r = file_commit(t->set, STORE_MAP, bytes.data, bytes.len,
+				FILE_DURABLE, e);
+	buf_fini(&bytes);
+	return r;
+}
+
 static int wait_for_memory(struct snapshot_take *t, struct err *e)
 {
 	struct ram_image_figures figures;
@@ -267,6 +308,8 @@ static int wait_for_memory(struct snapshot_take *t, struct err *e)
 
 	if (!r && fdatasync(t->memory) < 0)
 		r = err_sys(e, -errno, STORE_MEMORY);
+	if (!r)
+		r = write_map(t, e);
 	t->meta.pages = figures.written;
 	KILL_POINT("snapshot-memory-written");
 	return r;
@@ -329,6 +372,7 @@ void snapshot_end(struct snapshot_take *t)
 	if (!t)
 		return;
 	ram_freeze_cancel(&t->freeze);
+	ram_destroy(&t->base);
 	for (i = 0; i < VM_DISKS_MAX; i++)
 		overlay_close(t->overlay[i]);
 	if (t->memory >= 0)

@@ -26,6 +26,9 @@ struct snapshot_order {
 	const char *version;	 /* of amber */
 	const char *config_json; /* kept in the set; borrowed */
 	bool is_pinned;
+	/* Only the memory that is not the current snapshot's any more; a full
+	 * one where there is none to stand on. */
+	bool incremental;
 	struct vm_label label[SNAPSHOT_LABELS_MAX];
 	unsigned int labels;
 	uint64_t disk_bytes[VM_DISKS_MAX]; /* as the guest sees them */

@@ -169,7 +169,7 @@ static int load(struct machine *m, struct boot_result *boot, struct buf *report,
 
 static int map_memory(struct machine *m, struct err *e)
 {
-	return ram_image_map(&m->ram, m->cfg.memory_fd, e);
+	return ram_image_map(&m->ram, &m->cfg.memory, e);
 }
 
 /* Nothing has begun in a new machine: its devices are quiet at once. */

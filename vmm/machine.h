@@ -16,6 +16,7 @@
 #include "devices/device_event.h"
 #include "devices/guest_event.h"
 #include "vmm/config.h"
+#include "vmm/ram.h"
 #include "vmm/vm.h"
 
 struct console;
@@ -48,7 +49,7 @@ struct machine_config {
 	 */
 	const uint8_t *state;
 	size_t state_bytes;
-	int memory_fd;
+	struct ram_images memory; /* not owned */
 	bool is_other_time; /* with state: the guest is told by its genid */
 	/* A kernel of the boot list was passed over. On the builder's thread.
 	 */

@@ -33,9 +33,9 @@ static void forget_reports(struct machine *m)
 }
 
 int machine_rewind(struct machine *m, const uint8_t *state, size_t len,
-		   int memory_fd, struct err *e)
+		   const struct ram_images *memory, struct err *e)
 {
-	int r = ram_image_rewind(&m->ram, memory_fd, e);
+	int r = ram_image_rewind(&m->ram, memory, e);
 
 	if (!r)
 		r = machine_load(m, state, len, e);

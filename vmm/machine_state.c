@@ -343,13 +343,15 @@ int machine_flush_disks(struct machine *m, struct err *e)
 int machine_save_memory(struct machine *m, int fd,
 			struct ram_image_figures *figures, struct err *e)
 {
-	return ram_image_write(&m->ram, fd, figures, e);
+	struct ram_image_job job = { .ram = &m->ram, .fd = fd };
+
+	return ram_image_write(&job, figures, e);
 }
 
-int machine_freeze_memory(struct machine *m, struct ram_freeze *f, int fd,
-			  struct err *e)
+int machine_freeze_memory(struct machine *m, struct ram_freeze *f,
+			  const struct ram *base, int fd, struct err *e)
 {
-	return ram_freeze(f, &m->ram, fd, e);
+	return ram_freeze(f, &m->ram, base, fd, e);
 }
 
 /* --- loading --------------------------------------------------------- */

@@ -14,7 +14,9 @@
 #include "base/err.h"
 
 struct machine;
+struct ram;
 struct ram_freeze;
+struct ram_images;
 struct ram_image_figures;
 
 #define MACHINE_STATE_BYTES (64u << 20) /* at most */
@@ -35,8 +37,8 @@ int machine_flush_disks(struct machine *m, struct err *e);
 int machine_save_memory(struct machine *m, int fd,
 			struct ram_image_figures *figures, struct err *e);
 /* The same behind the back of the guest (vmm/ram_freeze.h). */
-int machine_freeze_memory(struct machine *m, struct ram_freeze *f, int fd,
-			  struct err *e);
+int machine_freeze_memory(struct machine *m, struct ram_freeze *f,
+			  const struct ram *base, int fd, struct err *e);
 
 /*
  * Puts saved state into a machine of the same configuration, parked and
@@ -56,13 +58,13 @@ int machine_load(struct machine *m, const uint8_t *bytes, size_t len,
 int machine_renew_genid(struct machine *m, struct err *e);
 
 /*
- * Everything is as it was when state and memory_fd were saved from this very
+ * Everything is as it was when state and memory were saved from this very
  * configuration; the machine is parked and quiet, and stays so. What the guest
- * had done since, its end too, is forgotten. Memory that shows memory_fd
+ * had done since, its end too, is forgotten. Memory that shows these images
  * already loses what was written since. On an error the machine is good for
  * nothing but machine_destroy(). Any one thread; the loop has no hold of it.
  */
 int machine_rewind(struct machine *m, const uint8_t *state, size_t len,
-		   int memory_fd, struct err *e);
+		   const struct ram_images *memory, struct err *e);
 
 #endif

@@ -54,7 +54,7 @@ int ram_create(struct ram *ram, uint64_t bytes, struct err *e)
 {
 	int r;
 
-	*ram = (struct ram){ .bytes = bytes, .image_fd = -1 };
+	*ram = (struct ram){ .bytes = bytes };
 	ram->host = map_aligned(bytes);
 	if (!ram->host)
 		return err_sys(e, -errno, "guest memory: mapping %llu MiB",
@@ -77,9 +77,16 @@ void ram_destroy(struct ram *ram)
 {
 	if (ram->host)
 		munmap(ram->host, ram->bytes);
-	if (ram->host && ram->image_fd >= 0)
-		close(ram->image_fd);
-	*ram = (struct ram){ .image_fd = -1 };
+	while (ram->images.count)
+		close(ram->images.fd[--ram->images.count]);
+	*ram = (struct ram){ .bytes = 0 };
+}
+
+uint64_t ram_end(const struct ram *ram)
+{
+	const struct gmem_region *last = &ram->mem.region[ram->mem.count - 1];
+
+	return last->start + last->bytes;
 }
 
 int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e)
@@ -108,7 +115,7 @@ void ram_discard(const struct ram *ram, void *host, uint64_t bytes)
 {
 	uint64_t at = (uint64_t)((uint8_t *)host - ram->host);
 
-	if (ram->image_fd >= 0)
+	if (ram->images.count)
 		return;
 	/* A failure costs memory, nothing else. */
 	if (at <= ram->bytes && bytes <= ram->bytes - at)

@@ -14,11 +14,19 @@
 #include "base/err.h"
 #include "devices/gmem.h"
 
+#define RAM_IMAGES_MAX 33 /* a full image and its increments */
+
+/* Files that memory shows together, the oldest first. */
+struct ram_images {
+	int fd[RAM_IMAGES_MAX];
+	unsigned int count;
+};
+
 struct ram {
 	uint8_t *host; /* the mapping, owned; NULL: none */
 	uint64_t bytes;
 	struct gmem mem;
-	int image_fd; /* owned: what untouched pages show; -1: zeroes */
+	struct ram_images images; /* owned: what untouched pages show */
 };
 
 /*
@@ -27,6 +35,9 @@ struct ram {
  */
 int ram_create(struct ram *ram, uint64_t bytes, struct err *e);
 void ram_destroy(struct ram *ram);
+
+/* The address behind the last byte. */
+uint64_t ram_end(const struct ram *ram);
 
 /* Hands the regions to KVM as memory slots 0.. of vm_fd. */
 int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e);

@@ -2,7 +2,7 @@
 /*
  * A child that has the memory. INV-1: what runs in the child takes no lock
  * and allocates nothing, as other threads of the parent may have been in the
- * middle of it; it keeps no descriptor but the two that it needs, so that
+ * middle of it; it keeps no descriptor but those of memory images, so that
  * locks, sockets and disks are the parent's alone. INV-2: it does not outlive
  * the parent by more than a window of memory.
  */
@@ -23,59 +23,95 @@ struct ram_freeze_shared {
 	_Atomic bool is_done;
 };
 
-/* Closes all descriptors but two; -1: only one is kept. */
-static void close_others(int a, int b)
+/* What the child writes, and what memory shows, in ascending order. */
+static unsigned int list_kept(int kept[2 * RAM_IMAGES_MAX + 1],
+			      const struct ram_image_job *job)
 {
-	unsigned int low = (unsigned int)(b < 0 || a < b ? a : b);
-	unsigned int high = (unsigned int)(b < 0 || a > b ? a : b);
+	unsigned int n = 0, i, j;
 
-	if (low)
-		close_range(0, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0U, 0);
+	kept[n++] = job->fd;
+	for (i = 0; i < job->ram->images.count; i++)
+		kept[n++] = job->ram->images.fd[i];
+	for (i = 0; job->base && i < job->base->images.count; i++)
+		kept[n++] = job->base->images.fd[i];
+	for (i = 1; i < n; i++)
+		for (j = i; j && kept[j - 1] > kept[j]; j--) {
+			int swapped = kept[j];
+
+			kept[j] = kept[j - 1];
+			kept[j - 1] = swapped;
+		}
+	return n;
 }
 
-static _Noreturn void child(struct ram_freeze_shared *s, const struct ram *ram,
-			    int fd, pid_t parent)
+static void close_others(const struct ram_image_job *job)
 {
-	close_others(fd, ram->image_fd);
-	ram_image_write_for(ram, fd, parent, &s->figures, &s->err);
+	int kept[2 * RAM_IMAGES_MAX + 1];
+	unsigned int n = list_kept(kept, job), from = 0, i;
+
+	for (i = 0; i < n; i++) {
+		if ((unsigned int)kept[i] > from)
+			close_range(from, (unsigned int)kept[i] - 1, 0);
+		from = (unsigned int)kept[i] + 1;
+	}
+	close_range(from, ~0U, 0);
+}
+
+static _Noreturn void child(struct ram_freeze_shared *s,
+			    const struct ram_image_job *job)
+{
+	close_others(job);
+	ram_image_write(job, &s->figures, &s->err);
 	s->is_done = true;
 	_exit(0);
 }
 
-static void unshare_pages(const struct ram *ram)
+static int give(const struct ram *ram, int advice)
 {
-	madvise(ram->host, ram->bytes, MADV_DONTFORK);
+	return ram ? madvise(ram->host, ram->bytes, advice) : 0;
 }
 
-int ram_freeze(struct ram_freeze *f, const struct ram *ram, int fd,
-	       struct err *e)
+static int start(struct ram_freeze *f, const struct ram_image_job *job,
+		 struct err *e)
 {
-	pid_t parent = getpid();
-	void *shared = mmap(NULL, sizeof(*f->shared), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (give(job->ram, MADV_DOFORK) < 0 || give(job->base, MADV_DOFORK) < 0)
+		return err_sys(e, -errno, "freezing memory");
+	f->pid = _Fork();
+	if (!f->pid)
+		child(f->shared, job);
+	if (f->pid > 0)
+		return 0;
+	f->pid = 0;
+	return err_sys(e, -errno, "a process to write memory");
+}
+
+int ram_freeze(struct ram_freeze *f, const struct ram *ram,
+	       const struct ram *base, int fd, struct err *e)
+{
+	struct ram_image_job job = { .ram = ram,
+				     .base = base,
+				     .fd = fd,
+				     .map = &f->map,
+				     .parent = getpid() };
+	size_t tables;
 	int r;
 
 	*f = (struct ram_freeze){ .pid = 0 };
-	if (shared == MAP_FAILED)
+	ram_map_plan(&f->map, ram->bytes, &tables);
+	f->map.is_increment = base != NULL;
+	f->shared_bytes = sizeof(*f->shared) + tables;
+	f->shared = mmap(NULL, f->shared_bytes, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (f->shared == MAP_FAILED) {
+		f->shared = NULL;
 		return err_sys(e, -errno, "freezing memory");
-	f->shared = shared;
-	if (madvise(ram->host, ram->bytes, MADV_DOFORK) < 0) {
-		r = err_sys(e, -errno, "freezing memory");
-		ram_freeze_cancel(f);
-		return r;
 	}
-	f->pid = _Fork();
-	if (!f->pid)
-		child(f->shared, ram, fd, parent);
-	r = f->pid < 0 ? err_sys(e, -errno, "a process to write memory") : 0;
-	unshare_pages(ram);
-	if (r) {
-		f->pid = 0;
+	ram_map_place(&f->map, f->shared + 1);
+	r = start(f, &job, e);
+	give(ram, MADV_DONTFORK);
+	give(base, MADV_DONTFORK);
+	if (r)
 		ram_freeze_cancel(f);
-	}
 	return r;
 }
 
@@ -102,7 +138,6 @@ int ram_freeze_wait(struct ram_freeze *f, struct ram_image_figures *figures,
 			    WTERMSIG(status));
 	else if (f->shared->err.code)
 		r = err_set(e, f->shared->err.code, "%s", f->shared->err.text);
-	ram_freeze_cancel(f);
 	return r;
 }
 
@@ -117,6 +152,6 @@ void ram_freeze_cancel(struct ram_freeze *f)
 	if (f->pid > 0 && !kill(f->pid, SIGKILL))
 		reap(f->pid);
 	if (f->shared)
-		munmap(f->shared, sizeof(*f->shared));
+		munmap(f->shared, f->shared_bytes);
 	*f = (struct ram_freeze){ .pid = 0 };
 }

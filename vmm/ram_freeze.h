@@ -19,19 +19,22 @@ struct ram_freeze_shared;
 struct ram_freeze {
 	pid_t pid;			  /* 0: none */
 	struct ram_freeze_shared *shared; /* owned: with the child */
+	size_t shared_bytes;
+	struct ram_map map; /* what is written; complete at the end */
 };
 
 /*
  * No vCPU runs and devices are quiet until it returns. fd: an empty file,
- * borrowed for the call; it gets what ram_image_write() writes. Errors:
- * -ENOMEM, -EAGAIN (no more processes).
+ * base: what its parent shows, or NULL; borrowed for the call. The file gets
+ * what ram_image_write() writes. Errors: -ENOMEM, -EAGAIN (no more processes).
  */
-int ram_freeze(struct ram_freeze *f, const struct ram *ram, int fd,
-	       struct err *e);
+int ram_freeze(struct ram_freeze *f, const struct ram *ram,
+	       const struct ram *base, int fd, struct err *e);
 
 /*
- * Waits for the end, which may be long. The file is not synced. Errors: those
- * of writing; -EIO: the writer was killed.
+ * Waits for the end, which may be long; f->map is valid until
+ * ram_freeze_cancel(). The file is not synced. Errors: those of writing; -EIO:
+ * the writer was killed.
  */
 int ram_freeze_wait(struct ram_freeze *f, struct ram_image_figures *figures,
 		    struct err *e);
@@ -40,7 +43,7 @@ int ram_freeze_wait(struct ram_freeze *f, struct ram_image_figures *figures,
 void ram_freeze_progress(const struct ram_freeze *f,
 			 struct ram_image_figures *figures);
 
-/* Ends the writer, if there is one; what it has written is of no use. */
+/* Frees it; ends the writer, if there is one. Twice is fine. */
 void ram_freeze_cancel(struct ram_freeze *f);
 
 #endif

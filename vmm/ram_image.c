@@ -1,37 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing and mapping memory images. Which pages there are says the kernel
- * (Linux, admin-guide/mm/pagemap.rst) and, of memory that is itself mapped
- * from an image, the holes of that file. INV-1: a page that was never touched
- * is not touched here.
+ * Writing memory images. Which pages there are says the kernel (Linux,
+ * admin-guide/mm/pagemap.rst) and, of memory that is itself mapped from
+ * images, the data of those files. INV-1: a page that was never touched is not
+ * touched here, but for an increment's granules.
  */
 #include "vmm/ram_image.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
 
 #define PAGE	    4096ULL
-#define WINDOW	    1024u /* pages that are looked at together */
+#define WINDOW	    (RAM_GRANULE_MAX / 4096) /* pages looked at together */
 #define PM_PRESENT  (UINT64_C(1) << 63)
 #define PM_SWAPPED  (UINT64_C(1) << 62)
+#define PM_FILE	    (UINT64_C(1) << 61)
 #define WRITE_BYTES (1u << 20)
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 struct writer {
-	const struct ram *ram;
-	int fd, pagemap;
-	pid_t parent; /* of this process, while it is wanted; 0: always is */
+	const struct ram_image_job *job;
+	struct ram_map plan; /* granules, without tables */
+	int pagemap;
+	bool shows_base; /* what nobody wrote is the base's */
 	struct ram_image_figures *figures;
 	struct err *e;
 	uint64_t entry[WINDOW];
-	bool has[WINDOW]; /* pages of the window with something in them */
+	bool has[WINDOW]; /* pages of the window that are to be looked at */
 };
 
 /* --- what there is --------------------------------------------------- */
@@ -45,23 +46,23 @@ static int read_pagemap(struct writer *w, const uint8_t *host, unsigned int n)
 	if (pread(w->pagemap, w->entry, (size_t)want, at) != want)
 		return err_sys(w->e, errno ? -errno : -EIO,
 			       "/proc/self/pagemap");
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		w->has[i] = w->entry[i] & (PM_PRESENT | PM_SWAPPED);
+		if (w->shows_base && w->entry[i] & PM_FILE)
+			w->has[i] = false;
+	}
 	return 0;
 }
 
-/* Pages that nobody touched since they were mapped show the image's. */
-static int add_image(struct writer *w, uint64_t gpa, unsigned int n)
+static int add_file(struct writer *w, int fd, uint64_t gpa, unsigned int n)
 {
 	off_t at = (off_t)gpa, end = (off_t)(gpa + n * PAGE), data, hole;
 
-	if (w->ram->image_fd < 0)
-		return 0;
 	while (at < end) {
-		data = lseek(w->ram->image_fd, at, SEEK_DATA);
+		data = lseek(fd, at, SEEK_DATA);
 		if (data < 0 && errno == ENXIO)
 			return 0;
-		hole = data < 0 ? -1 : lseek(w->ram->image_fd, data, SEEK_HOLE);
+		hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
 		if (hole < 0)
 			return err_sys(w->e, -errno, "the memory's image");
 		for (at = data; at < MIN(hole, end); at += PAGE)
@@ -71,6 +72,30 @@ static int add_image(struct writer *w, uint64_t gpa, unsigned int n)
 	return 0;
 }
 
+/* Pages that nobody touched since they were mapped show the images'. */
+static int add_images(struct writer *w, const struct ram *ram, uint64_t gpa,
+		      unsigned int n)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; ram && !w->shows_base && i < ram->images.count && !r; i++)
+		r = add_file(w, ram->images.fd[i], gpa, n);
+	return r;
+}
+
+static int look(struct writer *w, uint64_t gpa, const uint8_t *host,
+		unsigned int n)
+{
+	int r = read_pagemap(w, host, n);
+
+	if (!r)
+		r = add_images(w, w->job->ram, gpa, n);
+	if (!r)
+		r = add_images(w, w->job->base, gpa, n);
+	return r;
+}
+
 /* --- writing --------------------------------------------------------- */
 
 static int write_run(struct writer *w, uint64_t gpa, const uint8_t *host,
@@ -78,8 +103,10 @@ static int write_run(struct writer *w, uint64_t gpa, const uint8_t *host,
 {
 	ssize_t n;
 
+	w->figures->written += bytes / PAGE;
 	while (bytes) {
-		n = pwrite(w->fd, host, MIN(bytes, WRITE_BYTES), (off_t)gpa);
+		n = pwrite(w->job->fd, host, MIN(bytes, WRITE_BYTES),
+			   (off_t)gpa);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -93,14 +120,15 @@ static int write_run(struct writer *w, uint64_t gpa, const uint8_t *host,
 	return 0;
 }
 
-static int write_window(struct writer *w, uint64_t gpa, const uint8_t *host,
-			unsigned int n)
+/* Those pages of a full image that are not zero. */
+static int write_pages(struct writer *w, uint64_t gpa, const uint8_t *host,
+		       unsigned int first, unsigned int n, bool *any)
 {
-	unsigned int i, from;
+	unsigned int i, from, end = first + n;
 	int r = 0;
 
-	for (i = 0; i < n && !r; i++) {
-		for (from = i; i < n && w->has[i]; i++) {
+	for (i = first; i < end && !r; i++) {
+		for (from = i; i < end && w->has[i]; i++) {
 			if (!memory_is_zero(host + i * PAGE, PAGE))
 				continue;
 			w->figures->zero_skipped++;
@@ -108,10 +136,64 @@ static int write_window(struct writer *w, uint64_t gpa, const uint8_t *host,
 		}
 		if (i == from)
 			continue;
-		w->figures->written += i - from;
+		*any = true;
 		r = write_run(w, gpa + from * PAGE, host + from * PAGE,
 			      (i - from) * PAGE);
 	}
+	return r;
+}
+
+static bool has_changed(const struct writer *w, const uint8_t *host,
+			unsigned int first, unsigned int n)
+{
+	const uint8_t *base = w->job->base->host + (host - w->job->ram->host);
+	unsigned int i;
+
+	for (i = first; i < first + n; i++)
+		if (w->has[i] &&
+		    memcmp(host + i * PAGE, base + i * PAGE, PAGE) != 0)
+			return true;
+	return false;
+}
+
+static void record(struct writer *w, const uint8_t *host, uint64_t bytes)
+{
+	uint64_t i = (uint64_t)(host - w->job->ram->host) / w->plan.granule;
+
+	if (!w->job->map)
+		return;
+	w->job->map->stored[i] = 1;
+	w->job->map->hash[i] = ram_map_hash(host, bytes);
+}
+
+/* Pages first.. of the window. */
+static int write_granule(struct writer *w, uint64_t gpa, const uint8_t *host,
+			 unsigned int first, unsigned int n)
+{
+	bool any = false;
+	int r = 0;
+
+	if (w->job->base) {
+		any = has_changed(w, host, first, n);
+		if (any)
+			r = write_run(w, gpa + first * PAGE,
+				      host + first * PAGE, n * PAGE);
+	} else {
+		r = write_pages(w, gpa, host, first, n, &any);
+	}
+	if (any && !r)
+		record(w, host + first * PAGE, n * PAGE);
+	return r;
+}
+
+static int write_window(struct writer *w, uint64_t gpa, const uint8_t *host,
+			unsigned int n)
+{
+	unsigned int step = (unsigned int)(w->plan.granule / PAGE), i;
+	int r = look(w, gpa, host, n);
+
+	for (i = 0; i < n && !r; i += step)
+		r = write_granule(w, gpa, host, i, MIN(step, n - i));
 	return r;
 }
 
@@ -123,82 +205,33 @@ static int write_region(struct writer *w, const struct gmem_region *g)
 
 	w->figures->pages += g->bytes / PAGE;
 	for (at = 0; at < g->bytes && !r; at += n * PAGE) {
-		if (w->parent && getppid() != w->parent)
+		if (w->job->parent && getppid() != w->job->parent)
 			return err_set(w->e, -ECANCELED, "nobody waits for it");
 		n = (unsigned int)MIN((g->bytes - at) / PAGE, WINDOW);
-		r = read_pagemap(w, g->host + at, n);
-		if (!r)
-			r = add_image(w, g->start + at, n);
-		if (!r)
-			r = write_window(w, g->start + at, g->host + at, n);
+		r = write_window(w, g->start + at, g->host + at, n);
 	}
 	return r;
 }
 
-static uint64_t end_of(const struct ram *ram)
+int ram_image_write(const struct ram_image_job *job,
+		    struct ram_image_figures *figures, struct err *e)
 {
-	const struct gmem_region *last = &ram->mem.region[ram->mem.count - 1];
-
-	return last->start + last->bytes;
-}
-
-int ram_image_write_for(const struct ram *ram, int fd, pid_t parent,
-			struct ram_image_figures *figures, struct err *e)
-{
-	struct writer w = { .ram = ram,
-			    .fd = fd,
-			    .parent = parent,
-			    .figures = figures,
-			    .e = e };
+	struct writer w = { .job = job, .figures = figures, .e = e };
 	unsigned int i;
+	size_t bytes;
 	int r = 0;
 
 	*figures = (struct ram_image_figures){ 0 };
+	ram_map_plan(&w.plan, job->ram->bytes, &bytes);
+	w.shows_base = job->base &&
+		       ram_images_equal(&job->ram->images, &job->base->images);
 	w.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (w.pagemap < 0)
 		return err_sys(e, -errno, "/proc/self/pagemap");
-	if (ftruncate(fd, (off_t)end_of(ram)) < 0)
+	if (ftruncate(job->fd, (off_t)ram_end(job->ram)) < 0)
 		r = err_sys(e, -errno, "memory image");
-	for (i = 0; i < ram->mem.count && !r; i++)
-		r = write_region(&w, &ram->mem.region[i]);
+	for (i = 0; i < job->ram->mem.count && !r; i++)
+		r = write_region(&w, &job->ram->mem.region[i]);
 	close(w.pagemap);
 	return r;
-}
-
-int ram_image_write(const struct ram *ram, int fd,
-		    struct ram_image_figures *figures, struct err *e)
-{
-	return ram_image_write_for(ram, fd, 0, figures, e);
-}
-
-/* --- mapping --------------------------------------------------------- */
-
-int ram_image_map(struct ram *ram, int fd, struct err *e)
-{
-	struct stat st;
-	unsigned int i;
-
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, -errno, "memory image");
-	if ((uint64_t)st.st_size != end_of(ram))
-		return err_set(
-			e, -EINVAL,
-			"the memory image has %llu bytes, this machine's "
-			"memory ends at %llu",
-			(unsigned long long)st.st_size,
-			(unsigned long long)end_of(ram));
-	for (i = 0; i < ram->mem.count; i++) {
-		const struct gmem_region *g = &ram->mem.region[i];
-
-		if (mmap(g->host, g->bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
-			 (off_t)g->start) == MAP_FAILED)
-			return err_sys(e, -errno, "mapping the memory image");
-		madvise(g->host, g->bytes, MADV_DONTDUMP);
-		madvise(g->host, g->bytes, MADV_DONTFORK);
-	}
-	if (ram->image_fd >= 0)
-		close(ram->image_fd);
-	ram->image_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return ram->image_fd < 0 ? err_sys(e, -errno, "memory image") : 0;
 }

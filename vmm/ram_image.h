@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest memory as a file whose offsets are guest physical addresses; what was
- * never touched, or is zero, is a hole. Any thread, while no vCPU runs and
- * devices are quiet.
+ * Guest memory as files whose offsets are guest physical addresses. A full
+ * image is one file: what was never touched, or is zero, is a hole. An
+ * increment has the granules that are not what its parent shows, whole; the
+ * others are holes. Any thread, while no vCPU runs and devices are quiet.
  */
 #ifndef AMBER_VMM_RAM_IMAGE_H
 #define AMBER_VMM_RAM_IMAGE_H
@@ -10,6 +11,7 @@
 #include <sys/types.h>
 
 #include "vmm/ram.h"
+#include "vmm/ram_map.h"
 
 struct ram_image_figures {
 	uint64_t pages;	       /* of the guest */
@@ -17,33 +19,46 @@ struct ram_image_figures {
 	uint64_t zero_skipped; /* touched, but zero */
 };
 
+/* What is written, and where. */
+struct ram_image_job {
+	const struct ram *ram;
+	/* What the parent shows (ram_image_map()); NULL: a full image. */
+	const struct ram *base;
+	int fd;		     /* an empty file; borrowed */
+	struct ram_map *map; /* is filled; NULL: none is wanted */
+	/* Of this process, as long as it is wanted; 0: it always is. */
+	pid_t parent;
+};
+
 /*
- * Writes all memory into fd, an empty file. Not synced. Errors: those of
- * writing; e says how far it came.
+ * Writes all memory. Not synced. Allocates nothing, takes no lock: a child
+ * may do it. Errors: those of writing; -ECANCELED: it is an orphan.
  */
-int ram_image_write(const struct ram *ram, int fd,
+int ram_image_write(const struct ram_image_job *job,
 		    struct ram_image_figures *figures, struct err *e);
 
 /*
- * The same in a child of parent, with its memory: -ECANCELED as soon as it is
- * found to be an orphan; 0: it is no child. Allocates nothing, takes no lock.
+ * Maps images in place of the memory, privately, the oldest first, each over
+ * those before it: nothing is read before it is touched, what the guest writes
+ * stays here. They are borrowed for the call; the files must not change while
+ * the memory lives. Errors: -EINVAL (one is not as long as the memory's end),
+ * -EMFILE.
  */
-int ram_image_write_for(const struct ram *ram, int fd, pid_t parent,
-			struct ram_image_figures *figures, struct err *e);
+int ram_image_map(struct ram *ram, const struct ram_images *images,
+		  struct err *e);
 
 /*
- * Maps fd in place of the memory, privately: nothing is read before it is
- * touched, what the guest writes stays here. fd is borrowed for the call; the
- * file must not change while the memory lives. -EINVAL: it is not as long as
- * the memory's end.
+ * Memory shows what is in the images, nothing else: as ram_image_map(), but
+ * what shows them already only loses the pages that were written since. The
+ * pages that the guest has only read stay mapped.
  */
-int ram_image_map(struct ram *ram, int fd, struct err *e);
+int ram_image_rewind(struct ram *ram, const struct ram_images *images,
+		     struct err *e);
 
-/*
- * Memory shows what is in fd, nothing else: as ram_image_map(), but what shows
- * it already only loses the pages that were written since. The pages that the
- * guest has only read stay mapped.
- */
-int ram_image_rewind(struct ram *ram, int fd, struct err *e);
+/* The same files? */
+bool ram_images_equal(const struct ram_images *a, const struct ram_images *b);
+/* Duplicates the descriptors; -EMFILE. */
+int ram_images_copy(struct ram_images *to, const struct ram_images *from);
+void ram_images_close(struct ram_images *images);
 
 #endif

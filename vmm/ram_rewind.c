@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/ram_image.h"
@@ -130,16 +129,10 @@ static int drop_written(const struct ram *ram, struct err *e)
 	return r;
 }
 
-static bool shows(const struct ram *ram, int fd)
+int ram_image_rewind(struct ram *ram, const struct ram_images *images,
+		     struct err *e)
 {
-	struct stat a, b;
-
-	return ram->image_fd >= 0 && !fstat(ram->image_fd, &a) &&
-	       !fstat(fd, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-int ram_image_rewind(struct ram *ram, int fd, struct err *e)
-{
-	return shows(ram, fd) ? drop_written(ram, e)
-			      : ram_image_map(ram, fd, e);
+	return ram_images_equal(&ram->images, images)
+		       ? drop_written(ram, e)
+		       : ram_image_map(ram, images, e);
 }

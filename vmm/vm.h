@@ -16,6 +16,7 @@
 #include "base/loop.h"
 #include "vmm/config.h"
 #include "vmm/lifecycle.h"
+#include "vmm/ram.h"
 
 struct channel;
 struct console;
@@ -106,8 +107,8 @@ struct vm_end {
  * state it is booted.
  */
 struct vm_saved {
-	struct buf state; /* owned by who asked */
-	int memory_fd;	  /* likewise; -1: none */
+	struct buf state;	  /* owned by who asked */
+	struct ram_images memory; /* likewise */
 	/* The guest is to know that time was another one: its VM generation
 	 * ID changes. */
 	bool is_other_time;

@@ -6,10 +6,10 @@
  * the machine is there, and goes on if it can't be saved.
  */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "vmm/machine_state.h"
+#include "vmm/ram_image.h"
 #include "vmm/vm_private.h"
 
 /* --- away ------------------------------------------------------------ */
@@ -80,13 +80,13 @@ void vm_job_restore(struct vm_job *job)
 	uint64_t began = clock_mono_ns();
 
 	buf_init(&s->state, MACHINE_STATE_BYTES);
-	s->memory_fd = -1;
+	s->memory.count = 0;
 	s->is_other_time = false;
 	if (!job->source.load(job->source.ctx, s, &job->err)) {
 		job->restores = s->state.len;
 		job->config.state = s->state.len ? s->state.data : NULL;
 		job->config.state_bytes = s->state.len;
-		job->config.memory_fd = s->memory_fd;
+		job->config.memory = s->memory;
 		job->config.is_other_time = s->is_other_time;
 		machine_build(&job->built, &job->config, &job->report,
 			      &job->err);
@@ -96,8 +96,7 @@ void vm_job_restore(struct vm_job *job)
 			   (unsigned long long)((clock_mono_ns() - began) /
 						NS_PER_US));
 	job->source.done(job->source.ctx, job->built);
-	if (s->memory_fd >= 0)
-		close(s->memory_fd);
+	ram_images_close(&s->memory);
 	buf_fini(&s->state);
 }
 

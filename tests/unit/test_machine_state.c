@@ -85,6 +85,7 @@ static void set_up(const char *guest, const char *append)
 
 static int try_build(bool from_state, struct err *e)
 {
+	struct ram_images images = { .fd = { image }, .count = 1 };
 	struct machine_config mc = {
 		.vm = &config,
 		.console = console,
@@ -94,7 +95,7 @@ static int try_build(bool from_state, struct err *e)
 	if (from_state) {
 		mc.state = state.data;
 		mc.state_bytes = state.len;
-		mc.memory_fd = image;
+		mc.memory = images;
 	}
 	return machine_build(&m, &mc, NULL, e);
 }
@@ -141,7 +142,7 @@ static void put_away(void)
 	buf_reset(&state);
 	image = memfd_create("memory", MFD_CLOEXEC);
 	ck_assert_msg(!machine_save(m, &state, &e), "%s", e.text);
-	ck_assert_msg(!ram_image_write(&m->ram, image, &figures, &e), "%s",
+	ck_assert_msg(!machine_save_memory(m, image, &figures, &e), "%s",
 		      e.text);
 	ck_assert_uint_gt(figures.written, 0);
 	ck_assert_uint_lt(figures.written, 2048);
@@ -313,6 +314,7 @@ END_TEST
 /* In place, again and again: the same counts come once more. */
 START_TEST(rewound_guest_counts_the_same_again)
 {
+	struct ram_images images = { .count = 1 };
 	struct ram_freeze f;
 	struct ram_image_figures figures;
 	struct err e = ERR_NONE;
@@ -326,11 +328,14 @@ START_TEST(rewound_guest_counts_the_same_again)
 	park();
 	image = memfd_create("memory", MFD_CLOEXEC);
 	ck_assert_msg(!machine_save(m, &state, &e), "%s", e.text);
-	ck_assert_msg(!machine_freeze_memory(m, &f, image, &e), "%s", e.text);
+	ck_assert_msg(!machine_freeze_memory(m, &f, NULL, image, &e), "%s",
+		      e.text);
 	read_console();
 	last_line(nonce, &was);
 	machine_run(m);
 	ck_assert_msg(!ram_freeze_wait(&f, &figures, &e), "%s", e.text);
+	ram_freeze_cancel(&f);
+	images.fd[0] = image;
 	for (i = 0; i < 20; i++) {
 		char want[32];
 		size_t from = said_len;
@@ -339,7 +344,7 @@ START_TEST(rewound_guest_counts_the_same_again)
 		wait_for(want, said + from);
 		park();
 		ck_assert_msg(
-			!machine_rewind(m, state.data, state.len, image, &e),
+			!machine_rewind(m, state.data, state.len, &images, &e),
 			"%s", e.text);
 		read_console();
 		machine_run(m);

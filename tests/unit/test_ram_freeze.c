@@ -38,12 +38,29 @@ static void tear_down(void)
 
 static void freeze(void)
 {
-	ck_assert_msg(!ram_freeze(&f, &ram, image, &e), "%s", e.text);
+	ck_assert_msg(!ram_freeze(&f, &ram, NULL, image, &e), "%s", e.text);
 }
 
 static void wait_for_it(void)
 {
 	ck_assert_msg(!ram_freeze_wait(&f, &figures, &e), "%s", e.text);
+	ck_assert_msg(!ram_map_verify(&f.map, image, &e), "%s", e.text);
+	ram_freeze_cancel(&f);
+}
+
+/* Memory that shows these images. */
+static void show(struct ram *r, int a, int b)
+{
+	struct ram_images images = { .fd = { a, b }, .count = b < 0 ? 1 : 2 };
+
+	ck_assert_msg(!ram_image_map(r, &images, &e), "%s", e.text);
+}
+
+static void rewind_to(int fd)
+{
+	struct ram_images images = { .fd = { fd }, .count = 1 };
+
+	ck_assert_msg(!ram_image_rewind(&ram, &images, &e), "%s", e.text);
 }
 
 /* The byte at an address of the guest, in the image. */
@@ -100,7 +117,7 @@ START_TEST(restored_memory_is_frozen_with_what_was_never_touched)
 	freeze();
 	wait_for_it();
 	first = image;
-	ck_assert_int_eq(ram_image_map(&ram, first, &e), 0);
+	show(&ram, first, -1);
 	image = memfd_create("second", MFD_CLOEXEC);
 	ram.host[MIB] = 2;
 	ram.host[8 * MIB] = 3;
@@ -135,6 +152,7 @@ START_TEST(a_full_disk_is_the_writers_error)
 	freeze();
 	setrlimit(RLIMIT_FSIZE, &was);
 	ck_assert_int_eq(ram_freeze_wait(&f, &figures, &e), -EFBIG);
+	ram_freeze_cancel(&f);
 	tear_down();
 }
 END_TEST
@@ -147,6 +165,7 @@ START_TEST(a_killed_writer_is_an_error_that_names_the_signal)
 	kill(f.pid, SIGKILL);
 	ck_assert_int_eq(ram_freeze_wait(&f, &figures, &e), -EIO);
 	ck_assert_ptr_nonnull(strstr(e.text, "signal 9"));
+	ram_freeze_cancel(&f);
 	freeze();
 	ram_freeze_cancel(&f);
 	ck_assert_int_eq(f.pid, 0);
@@ -202,7 +221,7 @@ START_TEST(rewound_memory_is_its_image_again)
 	for (turn = 0; turn < 5; turn++) {
 		for (at = turn * PAGE; at < 64 * MIB; at += 7 * PAGE)
 			ram.host[at] = 0xee;
-		ck_assert_int_eq(ram_image_rewind(&ram, first, &e), 0);
+		rewind_to(first);
 		for (at = 0; at < 64 * MIB; at += PAGE)
 			ck_assert_uint_eq(ram.host[at],
 					  at < 32 * MIB ? 1 + at / PAGE % 250
@@ -211,10 +230,139 @@ START_TEST(rewound_memory_is_its_image_again)
 	/* Another image than the one it shows. */
 	ck_assert_int_eq(ftruncate(image, 64 * MIB), 0);
 	ck_assert_int_eq(pwrite(image, "x", 1, 5 * PAGE), 1);
-	ck_assert_int_eq(ram_image_rewind(&ram, image, &e), 0);
+	rewind_to(image);
 	ck_assert_uint_eq(ram.host[5 * PAGE], 'x');
 	ck_assert_uint_eq(ram.host[6 * PAGE], 0);
 	close(first);
+	tear_down();
+}
+END_TEST
+
+/* Writes what memory is now as an increment of what base shows. */
+static int make_increment(const struct ram *base)
+{
+	int fd = memfd_create("increment", MFD_CLOEXEC);
+
+	ck_assert_msg(!ram_freeze(&f, &ram, base, fd, &e), "%s", e.text);
+	ck_assert_msg(!ram_freeze_wait(&f, &figures, &e), "%s", e.text);
+	ck_assert(f.map.is_increment);
+	ck_assert_msg(!ram_map_verify(&f.map, fd, &e), "%s", e.text);
+	ram_freeze_cancel(&f);
+	return fd;
+}
+
+static void ck_same(const struct ram *other)
+{
+	ck_assert_int_eq(memcmp(ram.host, other->host, ram.bytes), 0);
+}
+
+/* Of memory of our own, and of memory that shows the base's image itself. */
+START_TEST(an_increment_has_what_has_changed_and_shows_all)
+{
+	struct ram base, again;
+	int first, second, turn;
+
+	set_up(RAM_HOLE_START + 8 * MIB);
+	memset(ram.host, 5, 16 * MIB);
+	ram.host[RAM_HOLE_START + MIB] = 1;
+	freeze();
+	wait_for_it();
+	first = image;
+	image = memfd_create("unused", MFD_CLOEXEC);
+	for (turn = 0; turn < 2; turn++) {
+		if (turn)
+			show(&ram, first, -1);
+		ck_assert_int_eq(ram_create(&base, ram.bytes, &e), 0);
+		show(&base, first, -1);
+		ck_same(&base);
+		ram.host[MIB + 7] = 9;
+		memset(ram.host + 2 * MIB, 0, MIB); /* to zero */
+		ram.host[64 * MIB] = 3;		    /* from zero */
+		ram.host[RAM_HOLE_START + 2 * MIB] = 4;
+		second = make_increment(&base);
+		ck_assert_uint_le(figures.written,
+				  (MIB + 4 * RAM_GRANULE_MAX) / PAGE);
+		ram_destroy(&base);
+		ck_assert_int_eq(ram_create(&again, ram.bytes, &e), 0);
+		show(&again, first, second);
+		ck_same(&again);
+		ram_destroy(&again);
+		close(second);
+	}
+	close(first);
+	tear_down();
+}
+END_TEST
+
+START_TEST(memory_that_shows_two_images_is_rewound_to_both)
+{
+	struct ram base;
+	int first, second;
+
+	set_up(64 * MIB);
+	memset(ram.host, 1, 8 * MIB);
+	freeze();
+	wait_for_it();
+	first = image;
+	image = memfd_create("unused", MFD_CLOEXEC);
+	ck_assert_int_eq(ram_create(&base, ram.bytes, &e), 0);
+	show(&base, first, -1);
+	ram.host[4 * MIB] = 2;
+	second = make_increment(&base);
+	show(&ram, first, second);
+	memset(ram.host, 7, 32 * MIB);
+	show(&base, first, second);
+	{
+		struct ram_images both = { .fd = { first, second },
+					   .count = 2 };
+
+		ck_assert_int_eq(ram_image_rewind(&ram, &both, &e), 0);
+	}
+	ck_same(&base);
+	ck_assert_uint_eq(ram.host[4 * MIB], 2);
+	ck_assert_uint_eq(ram.host[0], 1);
+	/* An increment of it is empty. */
+	close(make_increment(&base));
+	ck_assert_uint_eq(figures.written, 0);
+	ram_destroy(&base);
+	close(first);
+	close(second);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_changed_image_is_found_by_its_checksums)
+{
+	struct buf bytes;
+	struct ram_map map;
+	size_t i;
+
+	set_up(16 * MIB);
+	memset(ram.host, 1, 4 * MIB);
+	freeze();
+	ck_assert_msg(!ram_freeze_wait(&f, &figures, &e), "%s", e.text);
+	buf_init(&bytes, RAM_MAP_BYTES);
+	ck_assert_int_eq(ram_map_save(&f.map, &bytes, &e), 0);
+	ram_freeze_cancel(&f);
+	ck_assert_int_eq(ram_map_load(&map, bytes.data, bytes.len, &e), 0);
+	ck_assert_int_eq(ram_map_verify(&map, image, &e), 0);
+	ck_assert_int_eq(pwrite(image, "x", 1, MIB + 5), 1);
+	ck_assert_int_eq(ram_map_verify(&map, image, &e), -EBADMSG);
+	ck_assert_ptr_nonnull(strstr(e.text, "0x100000"));
+	ck_assert_int_eq(pwrite(image, "\1", 1, MIB + 5), 1);
+	ck_assert_int_eq(ram_map_verify(&map, image, &e), 0);
+	ck_assert_int_eq(pwrite(image, "x", 1, 8 * MIB), 1);
+	ck_assert_int_eq(ram_map_verify(&map, image, &e), -EBADMSG);
+	ck_assert_int_eq(ftruncate(image, 3 * MIB), 0);
+	ck_assert_int_eq(ram_map_verify(&map, image, &e), -EBADMSG);
+	ram_map_fini(&map);
+	for (i = 0; i < bytes.len; i += 1 + bytes.len / 50) {
+		((uint8_t *)bytes.data)[i] ^= 0x41;
+		ck_assert_int_ne(ram_map_load(&map, bytes.data, bytes.len, &e),
+				 0);
+		((uint8_t *)bytes.data)[i] ^= 0x41;
+	}
+	buf_fini(&bytes);
 	tear_down();
 }
 END_TEST
@@ -229,6 +377,9 @@ int main(void)
 		a_killed_writer_is_an_error_that_names_the_signal,
 		the_writer_holds_nothing_of_the_parents,
 		rewound_memory_is_its_image_again,
+		an_increment_has_what_has_changed_and_shows_all,
+		memory_that_shows_two_images_is_rewound_to_both,
+		a_changed_image_is_found_by_its_checksums,
 	};
 
 	return SUITE_RUN("ram freeze", tests);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables of granules: planned, saved, loaded, held against an image. */
+#include "vmm/ram_map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/state.h"
+#include "devices/platform.h"
+
+#define VERSION 1
+#define SECTION "memory"
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+void ram_map_plan(struct ram_map *map, uint64_t memory_bytes, size_t *bytes)
+{
+	uint32_t granule = RAM_GRANULE_MIN;
+
+	while (granule < RAM_GRANULE_MAX &&
+	       memory_bytes / granule > RAM_GRANULES_MANY)
+		granule *= 2;
+	*map = (struct ram_map){
+		.bytes = memory_bytes,
+		.granule = granule,
+		.count = (uint32_t)((memory_bytes + granule - 1) / granule),
+	};
+	*bytes = map->count * (sizeof(*map->hash) + sizeof(*map->stored));
+}
+
+void ram_map_place(struct ram_map *map, void *room)
+{
+	map->hash = room;
+	map->stored = (uint8_t *)(map->hash + map->count);
+}
+
+uint64_t ram_map_hash(const void *bytes, size_t n)
+{
+	return XXH3_64bits(bytes, n);
+}
+
+/* --- as a container -------------------------------------------------- */
+
+static void sync_head(struct ram_map *map, struct state_io *io)
+{
+	state_u64(io, &map->bytes);
+	state_u32(io, &map->granule);
+	state_u32(io, &map->count);
+	state_bool(io, &map->is_increment);
+}
+
+static void sync_tables(struct ram_map *map, struct state_io *io)
+{
+	uint32_t i;
+
+	for (i = 0; i < map->count; i++) {
+		state_u8(io, &map->stored[i]);
+		state_u64(io, &map->hash[i]);
+	}
+}
+
+int ram_map_save(struct ram_map *map, struct buf *out, struct err *e)
+{
+	struct state_io io;
+	struct buf bytes;
+	int r;
+
+	buf_init(&bytes, RAM_MAP_BYTES);
+	state_save(&io, SECTION, &bytes);
+	sync_head(map, &io);
+	sync_tables(map, &io);
+	r = state_end(&io, e);
+	if (!r)
+		r = state_write_header(out);
+	if (!r)
+		r = state_write_section(out, SECTION, 0, VERSION, bytes.data,
+					bytes.len);
+	buf_fini(&bytes);
+	return r && !(e && e->code) ? err_sys(e, r, "memory map") : r;
+}
+
+/* Only what ram_map_plan() would have made. */
+static int check_head(const struct ram_map *map, struct err *e)
+{
+	struct ram_map plan;
+	size_t bytes;
+
+	ram_map_plan(&plan, map->bytes, &bytes);
+	if (map->granule == plan.granule && map->count == plan.count &&
+	    bytes <= RAM_MAP_BYTES)
+		return 0;
+	return err_set(e, -EBADMSG,
+		       "memory map: %u granules of %u bytes for %llu bytes of "
+		       "memory",
+		       map->count, map->granule,
+		       (unsigned long long)map->bytes);
+}
+
+static int load_tables(struct ram_map *map, struct state_io *io, struct err *e)
+{
+	size_t bytes = map->count * (sizeof(*map->hash) + sizeof(*map->stored));
+	void *room = calloc(1, bytes + 1);
+
+	if (!room)
+		return err_sys(e, -ENOMEM, "memory map");
+	ram_map_place(map, room);
+	sync_tables(map, io);
+	return state_end(io, e);
+}
+
+int ram_map_load(struct ram_map *map, const uint8_t *bytes, size_t len,
+		 struct err *e)
+{
+	struct state_section found;
+	struct state_io io;
+	size_t at = 0;
+	int r = state_read_header(bytes, len, &at, e);
+
+	*map = (struct ram_map){ .bytes = 0 };
+	if (!r)
+		r = state_read_section(bytes, len, &at, &found, e);
+	if (r < 0)
+		return r;
+	if (!r || strcmp(found.name, SECTION) != 0)
+		return err_set(e, -EBADMSG, "memory map: no section %s",
+			       SECTION);
+	if (found.version > VERSION)
+		return err_set(e, -ENOTSUP,
+			       "memory map: version %u, this amber knows %d",
+			       found.version, VERSION);
+	state_load(&io, SECTION, found.bytes, found.len);
+	sync_head(map, &io);
+	r = io.error ? state_end(&io, e) : check_head(map, e);
+	if (!r)
+		r = load_tables(map, &io, e);
+	if (r)
+		ram_map_fini(map);
+	return r;
+}
+
+void ram_map_fini(struct ram_map *map)
+{
+	free(map->hash);
+	*map = (struct ram_map){ .bytes = 0 };
+}
+
+/* --- against an image ------------------------------------------------ */
+
+/* Where an offset of the memory is in the image. */
+static uint64_t address_of(uint64_t offset)
+{
+	return offset < RAM_HOLE_START ? offset
+				       : offset - RAM_HOLE_START + RAM_HOLE_END;
+}
+
+static int damaged(uint64_t address, const char *what, struct err *e)
+{
+	return err_set(e, -EBADMSG, "memory at %#llx: %s",
+		       (unsigned long long)address, what);
+}
+
+static int verify_stored(const struct ram_map *map, uint32_t i, int fd,
+			 uint8_t *bytes, struct err *e)
+{
+	uint64_t offset = (uint64_t)i * map->granule;
+	uint64_t address = address_of(offset), done = 0;
+	uint64_t n = MIN(map->granule, map->bytes - offset);
+	ssize_t got;
+
+	while (done < n) {
+		got = pread(fd, bytes + done, n - done,
+			    (off_t)(address + done));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_sys(e, -errno, "memory at %#llx",
+				       (unsigned long long)address);
+		if (!got)
+			return damaged(address, "the image ends", e);
+		done += (uint64_t)got;
+	}
+	return ram_map_hash(bytes, n) == map->hash[i]
+		       ? 0
+		       : damaged(address, "its checksum is another one", e);
+}
+
+static int verify_hole(const struct ram_map *map, uint32_t i, int fd,
+		       struct err *e)
+{
+	uint64_t offset = (uint64_t)i * map->granule;
+	uint64_t address = address_of(offset);
+	off_t data = lseek(fd, (off_t)address, SEEK_DATA);
+
+	if (data < 0 && errno != ENXIO)
+		return err_sys(e, -errno, "memory at %#llx",
+			       (unsigned long long)address);
+	return data >= 0 && (uint64_t)data < address + MIN(map->granule,
+							   map->bytes - offset)
+		       ? damaged((uint64_t)data,
+				 "something is there that was "
+				 "not saved",
+				 e)
+		       : 0;
+}
+
+int ram_map_verify(const struct ram_map *map, int fd, struct err *e)
+{
+	uint8_t *bytes = malloc(map->granule);
+	uint32_t i;
+	int r = 0;
+
+	if (!bytes)
+		return err_sys(e, -ENOMEM, "memory map");
+	for (i = 0; i < map->count && !r; i++)
+		r = map->stored[i] ? verify_stored(map, i, fd, bytes, e)
+				   : verify_hole(map, i, fd, e);
+	free(bytes);
+	return r;
+}
