@@ -58,12 +58,17 @@ void virtio_fini(struct virtio *v)
 
 /* --- interrupts and kicks -------------------------------------------- */
 
+static void raise_edge(struct virtio *v)
+{
+	irq_set(&v->cfg.irq, true);
+	irq_set(&v->cfg.irq, false);
+}
+
 static void interrupt(struct virtio *v, uint32_t bit)
 {
 	atomic_fetch_or(&v->st.isr, bit);
 	atomic_fetch_add_explicit(&v->counters.irqs, 1, memory_order_relaxed);
-	irq_set(&v->cfg.irq, true);
-	irq_set(&v->cfg.irq, false);
+	raise_edge(v);
 }
 
 void virtio_tell(struct virtio *v, unsigned int q)
@@ -362,6 +367,10 @@ int virtio_restored(struct device *d, struct err *e)
 	lock_take(&v->lock);
 	r = start_restored(v, e);
 	lock_release(&v->lock);
+	/* The edge may have been on its way to the interrupt controller when
+	 * that was saved. One too many does no harm. */
+	if (!r && atomic_load(&v->st.isr))
+		raise_edge(v);
 	if (r)
 		err_prefix(e, "%s", v->cfg.id);
 	return r;
