@@ -88,6 +88,10 @@ void api_snapshot_create(struct call *call)
 	o->consistency =
 		number == SNAPSHOT_DISK ? SNAPSHOT_CRASH : SNAPSHOT_LIVE;
 	o->is_pinned = call_number(call, "pin", 0);
+	o->incremental = call_number(call, "incremental", 0);
+	order.quiesce = call_number(call, "quiesce", 0);
+	if (order.quiesce)
+		o->consistency = SNAPSHOT_QUIESCED;
 	text_copy(o->name, sizeof(o->name), call_word(call, "name"));
 	text_copy(o->purpose, sizeof(o->purpose), call_word(call, "purpose"));
 	if (take_labels(call, o))

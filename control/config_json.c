@@ -384,6 +384,10 @@ static void print_row(struct json_out *j, const struct config_row *row,
 	case CONFIG_RECORDS:
 		config_record_print(j, row, c);
 		break;
+	case CONFIG_CLOCK:
+		if (c->clock != VM_CLOCK_STEP)
+			jout_text(j, row->key, vm_clock_text(c->clock));
+		break;
 	case CONFIG_POLICY:
 		memcpy(&policy, at, sizeof(policy));
 		if (policy != VM_POLICY_DEFAULT)

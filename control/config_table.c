@@ -86,6 +86,11 @@ static const struct config_row rows[] = {
 	{ "shutdown_timeout", "shutdown-timeout", "SECONDS", CONFIG_NUMBER,
 	  OFFSET(shutdown_timeout_s), 1, VM_SECONDS_MAX, false, "30",
 	  "time for each rung of a graceful shutdown", NULL },
+	{ "clock", "clock", "step|freeze", CONFIG_CLOCK, OFFSET(clock), 0, 0,
+	  false, "step",
+	  "a guest that comes back: its agent sets its clock to now, or it "
+	  "goes on from where it was",
+	  NULL },
 	{ "labels", "label", "KEY=VALUE", CONFIG_LABELS, OFFSET(label), 0,
 	  VM_LABELS_MAX, true, "", "label to select VMs by", NULL },
 	{ "access", NULL, NULL, CONFIG_ACCESS, OFFSET(grant), 0, 0, false, "",

@@ -26,6 +26,7 @@ enum config_type {
 	CONFIG_BYTES,	 /* uint64_t, min..max, a multiple of 4096 */
 	CONFIG_RATE,	 /* uint64_t per second, min..max */
 	CONFIG_POLICY,	 /* enum vm_policy */
+	CONFIG_CLOCK,	 /* enum vm_clock */
 	CONFIG_FEATURES, /* the names of CPU features */
 	CONFIG_LABELS,
 	CONFIG_BOOL,	/* bool; the option takes on or off */

@@ -90,6 +90,18 @@ static int set_name(char *to, const char *who, const char *text, struct err *e)
 	return 0;
 }
 
+static int set_clock(enum vm_clock *to, const char *who, const char *text,
+		     struct err *e)
+{
+	int clock = vm_clock_parse(text);
+
+	if (clock < 0)
+		return err_set(e, -EINVAL, "%s: '%.32s' is not step or freeze",
+			       who, text);
+	*to = (enum vm_clock)clock;
+	return 0;
+}
+
 static int set_policy(enum vm_policy *to, const char *who, const char *text,
 		      struct err *e)
 {
@@ -120,6 +132,8 @@ int config_value_text(struct vm_config *c, const struct config_row *row,
 		return r;
 	case CONFIG_POLICY:
 		return set_policy(to, who, text, e);
+	case CONFIG_CLOCK:
+		return set_clock(to, who, text, e);
 	case CONFIG_PATH:
 		r = config_path_check(who, text, e);
 		return r ? r : replace(to, who, text, e);

@@ -210,6 +210,11 @@ static void on_event(void *ctx, const struct vm_event *event)
 	case VM_EVENT_STATE:
 		save_state(c, event);
 		control_ready_changed(c);
+		if (event->from == VM_RESTORING &&
+		    (event->to == VM_RUNNING || event->to == VM_PAUSED))
+			control_guest_is_back(c);
+		else if (event->to == VM_RUNNING)
+			control_agent_tasks(c);
 		break;
 	case VM_EVENT_READY:
 		control_ready_changed(c);

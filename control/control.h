@@ -55,6 +55,8 @@ struct control {
 	struct host_port *port[VCONSOLE_PORTS_MAX]; /* owned */
 	unsigned int ports;
 	struct host_port *agent_port; /* one of them, or NULL */
+	/* What the agent of a guest that has come back is to do. */
+	bool agent_sets_time, agent_thaws;
 	uid_t owner;
 	pid_t pid;
 	bool is_ending; /* gone was told */
@@ -113,6 +115,14 @@ void control_answer_done(struct call *call, bool changed, enum vm_state state,
 /* Answers a command that the state forbids, naming what would help. */
 void control_answer_wrong_state(struct call *call, enum vm_command command,
 				enum vm_state state, const char *help);
+
+/*
+ * The guest has come back from another time: its agent starts anew, sets the
+ * clock if that is wanted, and thaws file systems if agent_thaws was set.
+ */
+void control_guest_is_back(struct control *c); /* ports.c */
+/* The guest runs (again): what its agent is to do is begun. */
+void control_agent_tasks(struct control *c); /* ports.c */
 
 /* --- for the observer, by the handlers' files --------------------------- */
 void control_ready_changed(struct control *c);	 /* api_ready.c */

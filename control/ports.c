@@ -2,6 +2,9 @@
 /* From configuration to ports on the host, and to the agent. Loop thread. */
 #include "control/ports.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "control/agent.h"
 #include "control/control.h"
@@ -12,8 +15,78 @@ static void agent_port_connected(void *ctx, bool is_open)
 {
 	struct control *c = ctx;
 
-	if (c->agent)
-		agent_connected(c->agent, is_open);
+	if (!c->agent)
+		return;
+	agent_connected(c->agent, is_open);
+	if (is_open)
+		control_agent_tasks(c);
+}
+
+/* --- a guest that has come back ----------------------------------------- */
+
+static void note_task(struct control *c, const char *what, const struct err *e)
+{
+	struct vm_actor actor = { .kind = "policy", .uid = getuid() };
+	struct vm_status status;
+	char text[VM_TEXT_MAX + 1];
+
+	snprintf(text, sizeof(text), "%s: %.200s", what, e ? e->text : "done");
+	vm_status(c->vm, &status);
+	control_note(c, &(struct event_note){
+				.kind = "agent",
+				.state = status.state,
+				.cause = vm_cause_text(status.cause),
+				.actor = actor,
+				.reason = "the guest has come back",
+				.text = text,
+			});
+}
+
+static void on_time_set(void *ctx, const json_t *ret, const struct err *e)
+{
+	(void)ret;
+	note_task(ctx, "set-time", e);
+}
+
+static void on_thawed(void *ctx, const json_t *ret, const struct err *e)
+{
+	(void)ret;
+	note_task(ctx, "fsthaw", e);
+}
+
+void control_agent_tasks(struct control *c)
+{
+	struct agent_status status;
+	struct vm_status vm;
+
+	if (!c->agent || !(c->agent_sets_time || c->agent_thaws))
+		return;
+	agent_status(c->agent, &status);
+	vm_status(c->vm, &vm);
+	if (!status.connected || vm.state != VM_RUNNING)
+		return;
+	if (c->agent_thaws)
+		agent_thaw(c->agent, LIMIT_AGENT_FREEZE_MS * NS_PER_MS,
+			   on_thawed, c);
+	if (c->agent_sets_time)
+		agent_set_time(c->agent, LIMIT_AGENT_CALL_MS * NS_PER_MS,
+			       on_time_set, c);
+	c->agent_thaws = c->agent_sets_time = false;
+}
+
+void control_guest_is_back(struct control *c)
+{
+	struct agent_status status;
+
+	if (!c->agent)
+		return;
+	c->agent_sets_time = c->config->clock == VM_CLOCK_STEP;
+	agent_status(c->agent, &status);
+	if (status.connected) {
+		agent_connected(c->agent, false);
+		agent_connected(c->agent, true);
+	}
+	control_agent_tasks(c);
 }
 
 static void agent_port_input(void *ctx, const void *bytes, size_t len)

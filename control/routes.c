@@ -149,6 +149,10 @@ static const struct route_param snapshot_params[] = {
 	{ "labels", PARAM_BODY, PARAM_LIST, SNAPSHOT_LABELS_MAX,
 	  "KEY=VALUE each" },
 	{ "pin", PARAM_BODY, PARAM_BOOL, 1, "it is not to be deleted" },
+	{ "incremental", PARAM_BODY, PARAM_BOOL, 1,
+	  "only the memory that the current snapshot has not" },
+	{ "quiesce", PARAM_BODY, PARAM_BOOL, 1,
+	  "file systems are frozen by the guest's agent meanwhile" },
 	REASON,
 };
 static const struct route_param restore_params[] = {

@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "control/agent.h"
 #include "control/config_json.h"
+#include "control/limits.h"
 #include "control/text.h"
 #include "control/version.h"
 #include "snapshot/store.h"
@@ -39,7 +41,11 @@ struct snapshot_op {
 	struct vm_result result;
 	char result_text[VM_TEXT_MAX + 1];
 
-	struct loop_msg submit_msg, end_msg;
+	bool thaws;	/* the snapshot gone back to has frozen file systems */
+	bool is_frozen; /* they are, now */
+	struct err agent_err;
+
+	struct loop_msg submit_msg, freeze_msg, end_msg;
 
 	/* The outcome, for the loop. */
 	struct err err;
@@ -50,10 +56,27 @@ struct snapshot_op {
 
 /* --- the VM's turn --------------------------------------------------- */
 
+static void on_thawed(void *ctx, const json_t *ret, const struct err *e)
+{
+	(void)ctx;
+	(void)ret;
+	(void)e; /* the next one finds them frozen, and says so */
+}
+
+static void thaw(struct snapshot_op *op)
+{
+	if (!op->is_frozen)
+		return;
+	op->is_frozen = false;
+	agent_thaw(op->c->agent, LIMIT_AGENT_FREEZE_MS * NS_PER_MS, on_thawed,
+		   NULL);
+}
+
 static void on_answer(void *ctx, const struct vm_result *result)
 {
 	struct snapshot_op *op = ctx;
 
+	thaw(op);
 	op->result = *result;
 	text_copy(op->result_text, sizeof(op->result_text), result->text);
 	sem_post(&op->answered);
@@ -63,23 +86,70 @@ static void on_submit(void *ctx)
 {
 	struct snapshot_op *op = ctx;
 
+	op->c->agent_thaws |= op->thaws;
 	vm_submit(op->c->vm, &op->request);
+}
+
+static void on_frozen(void *ctx, const json_t *ret, const struct err *e)
+{
+	struct snapshot_op *op = ctx;
+
+	(void)ret;
+	op->is_frozen = !e;
+	if (e)
+		op->agent_err = *e;
+	sem_post(&op->answered);
+}
+
+static void on_freeze(void *ctx)
+{
+	static const struct err none = { -ENOTCONN,
+					 "the VM has no port for an agent" };
+	struct snapshot_op *op = ctx;
+
+	if (op->c->agent)
+		agent_freeze(op->c->agent, LIMIT_AGENT_FREEZE_MS * NS_PER_MS,
+			     on_frozen, op);
+	else
+		on_frozen(op, NULL, &none);
+}
+
+static int wait_for_loop(struct snapshot_op *op, struct loop_msg *msg,
+			 struct err *e)
+{
+	loop_post(op->c->loop, msg);
+	while (sem_wait(&op->answered) < 0)
+		;
+	return op->is_abandoned
+		       ? err_set(e, -ECANCELED, "the VM's process ends")
+		       : 0;
+}
+
+/* On the thread: the guest's file systems are consistent on its disks. */
+static int freeze_files(struct snapshot_op *op, struct err *e)
+{
+	int r = wait_for_loop(op, &op->freeze_msg, e);
+
+	if (r || op->is_frozen)
+		return r;
+	return err_set(e, op->agent_err.code,
+		       "the guest's file systems can't be frozen: %.300s",
+		       op->agent_err.text);
 }
 
 /* On the thread; 0 when the VM has done it. */
 static int ask_vm(struct snapshot_op *op, struct err *e)
 {
 	const char *text = op->result_text;
+	int r;
 
 	op->request.actor = control_actor(&op->peer);
 	memcpy(op->request.reason, op->reason, sizeof(op->request.reason));
 	op->request.done = on_answer;
 	op->request.ctx = op;
-	loop_post(op->c->loop, &op->submit_msg);
-	while (sem_wait(&op->answered) < 0)
-		;
-	if (op->is_abandoned)
-		return err_set(e, -ECANCELED, "the VM's process ends");
+	r = wait_for_loop(op, &op->submit_msg, e);
+	if (r)
+		return r;
 	if (op->result.refused)
 		return err_set(e, -EBUSY, "not while the VM is %s",
 			       vm_state_text(op->result.state));
@@ -117,7 +187,10 @@ static int take(struct snapshot_op *op, struct err *e)
 		.command = VM_CMD_SNAPSHOT,
 		.still = { t, snapshot_moment },
 	};
-	r = ask_vm(op, e);
+	if (op->order.quiesce)
+		r = freeze_files(op, e);
+	if (!r)
+		r = ask_vm(op, e);
 	if (!r)
 		r = snapshot_finish(t, op->result.duration_ns, e);
 	if (!r)
@@ -136,6 +209,7 @@ static int take_safety(struct snapshot_op *op, struct err *e)
 	text_copy(op->order.take.purpose, sizeof(op->order.take.purpose),
 		  "pre-restore");
 	op->order.take.name[0] = '\0';
+	op->order.quiesce = false;
 	r = take(op, e);
 	json_decref(op->set);
 	op->set = NULL;
@@ -163,6 +237,8 @@ static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
 		.command = rewinds ? VM_CMD_REWIND : VM_CMD_RESTORE,
 		.paused = op->order.paused,
 	};
+	op->thaws = restore_meta(r)->consistency == SNAPSHOT_QUIESCED &&
+		    restore_meta(r)->kind != SNAPSHOT_DISK;
 	if (rewinds)
 		op->request.still = (struct vm_still){ r, rewind_moment };
 	else
@@ -316,6 +392,8 @@ static void on_end(void *ctx)
 		json_decref(c->snapshots);
 		c->snapshots = json_incref(op->list);
 	}
+	if (op->err.code)
+		c->agent_thaws = false;
 	vm_status(c->vm, &status);
 	note(op, status.state);
 	if (call) {
@@ -373,6 +451,7 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	text_copy(op->reason, sizeof(op->reason), call->text);
 	op->began_ns = call->began_ns;
 	op->submit_msg = (struct loop_msg){ .run = on_submit, .ctx = op };
+	op->freeze_msg = (struct loop_msg){ .run = on_freeze, .ctx = op };
 	op->end_msg = (struct loop_msg){ .run = on_end, .ctx = op };
 	sem_init(&op->answered, 0, 0);
 	buf_init(&op->config, CONFIG_BYTES);
@@ -400,6 +479,7 @@ void snapshot_op_abandon(struct control *c)
 	sem_post(&op->answered);
 	pthread_join(op->thread, NULL);
 	loop_unpost(c->loop, &op->submit_msg);
+	loop_unpost(c->loop, &op->freeze_msg);
 	loop_unpost(c->loop, &op->end_msg);
 	c->snapshot_op = NULL;
 	op_free(op);

@@ -23,6 +23,7 @@ struct snapshot_op_order {
 	struct snapshot_order take; /* OP_CREATE, and of the safety before */
 	char what[SNAPSHOT_NAME_MAX + 1]; /* name or ID; "": the current one */
 	bool paused, safety, force;
+	bool quiesce; /* OP_CREATE: file systems frozen by the agent */
 };
 
 /*

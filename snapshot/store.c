@@ -354,6 +354,32 @@ static int reparent(int store, struct snapshot_meta *child, const char *parent,
 	return r;
 }
 
+/* Memory that stands on it would be lost. */
+static int check_dependants(const struct store_list *list,
+			    const struct snapshot_meta *m, struct err *e)
+{
+	const char *first = NULL;
+	size_t i, others = 0;
+
+	for (i = 0; i < list->count; i++) {
+		if (strcmp(list->set[i].base, m->id) != 0)
+			continue;
+		others += first != NULL;
+		first = first ? first : list->set[i].name;
+	}
+	if (!first)
+		return 0;
+	if (others)
+		return err_set(e, -EPERM,
+			       "snapshot %s: the memory of %s and %zu more is "
+			       "an increment of it: delete them first",
+			       m->name, first, others);
+	return err_set(e, -EPERM,
+		       "snapshot %s: the memory of %s is an increment of it: "
+		       "delete that first",
+		       m->name, first);
+}
+
 static int reparent_all(int dir, int store, const struct snapshot_meta *m,
 			struct err *e)
 {
@@ -363,6 +389,7 @@ static int reparent_all(int dir, int store, const struct snapshot_meta *m,
 
 	if (r)
 		return r;
+	r = check_dependants(&list, m, e);
 	for (i = 0; i < list.count && !r; i++)
 		if (!strcmp(list.set[i].parent, m->id))
 			r = reparent(store, &list.set[i], m->parent, e);

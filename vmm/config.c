@@ -24,6 +24,23 @@ int vm_policy_parse(const char *text)
 	return -1;
 }
 
+static const char *const clock_names[VM_CLOCK_COUNT] = { "step", "freeze" };
+
+const char *vm_clock_text(enum vm_clock clock)
+{
+	return clock < VM_CLOCK_COUNT ? clock_names[clock] : "?";
+}
+
+int vm_clock_parse(const char *text)
+{
+	int i;
+
+	for (i = 0; i < VM_CLOCK_COUNT; i++)
+		if (strcmp(clock_names[i], text) == 0)
+			return i;
+	return -1;
+}
+
 void vm_config_init(struct vm_config *c)
 {
 	*c = (struct vm_config){

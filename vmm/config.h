@@ -45,6 +45,17 @@ enum vm_policy {
 const char *vm_policy_text(enum vm_policy policy);
 int vm_policy_parse(const char *text);
 
+/*
+ * The wall clock of a guest that comes back from a snapshot or out of
+ * suspended: set to now by its agent, or left to go on from where it was. Its
+ * other clocks always go on.
+ */
+enum vm_clock { VM_CLOCK_STEP, VM_CLOCK_FREEZE, VM_CLOCK_COUNT };
+
+/* "step", "freeze"; -1 when there is no such name. */
+const char *vm_clock_text(enum vm_clock clock);
+int vm_clock_parse(const char *text);
+
 enum vm_role { VM_ROLE_NONE, VM_ROLE_VIEWER, VM_ROLE_OPERATOR, VM_ROLE_ADMIN };
 
 /* Who else than the owner and root may talk to the socket, by role. */
@@ -128,6 +139,7 @@ struct vm_config {
 	char *ready;		  /* extended regex on the console, or NULL */
 	uint32_t ready_timeout_s; /* 0: no watch */
 	uint32_t shutdown_timeout_s; /* of each rung of the ladder */
+	enum vm_clock clock;
 
 	struct vm_disk disk[VM_DISKS_MAX];
 	unsigned int disks;

@@ -137,6 +137,10 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	       "Take no snapshot of what is there before it is given up"),
 	SWITCH(CLI_FORCE_OLD, 'f', "force",
 	       "Although it is pinned, or disks have changed since"),
+	SWITCH(CLI_INCREMENTAL, 'i', "incremental",
+	       "Only the memory that the current snapshot has not"),
+	SWITCH(CLI_QUIESCE, 'q', "quiesce",
+	       "With file systems frozen by the guest's agent"),
 	SWITCH(CLI_TREE, 0, "tree", "Which one came from which"),
 	SWITCH(CLI_DIRECT, 0, "direct", "Without the page cache (O_DIRECT)"),
 };

@@ -100,6 +100,10 @@ int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, struct err *e)
 		json_object_set_new(body, "labels", labels(cli));
 	if (cli_has(cli, CLI_PIN))
 		json_object_set_new(body, "pin", json_true());
+	if (cli_has(cli, CLI_INCREMENTAL))
+		json_object_set_new(body, "incremental", json_true());
+	if (cli_has(cli, CLI_QUIESCE))
+		json_object_set_new(body, "quiesce", json_true());
 	return post(cli, vm, "/v1/vm/snapshot", body, e);
 }
 

@@ -252,7 +252,8 @@ static const struct cli_command rows[] = {
 	"create NAME [SNAPSHOT] keeps disks, memory and devices of one moment "
 	"while the guest runs: it stands still for about a millisecond, its "
 	"memory is written behind its back. --kind disk keeps the disks only, "
-	"--kind memory all but them. list NAME shows all, --tree which one "
+	"--kind memory all but them; --incremental only the memory that has "
+	"changed since the current snapshot, on which it stands then. list NAME shows all, --tree which one "
 	"came from which (* is where the VM is); show NAME SNAPSHOT one of "
 	"them.\n\n"
 	"restore NAME SNAPSHOT goes back to it, by name or ID; what is there "
@@ -266,7 +267,7 @@ static const struct cli_command rows[] = {
 	"stands on it.",
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3,
-	.options = { CLI_KIND, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
+	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
 		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_FORCE_OLD,
 		     CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber snapshot create web before-upgrade",

@@ -161,6 +161,41 @@ def memory_under_change_is_saved_as_it_was_at_one_moment(home):
     check("bad=0" in log and not re.search(r"bad=[1-9]", log), log[-2000:])
 
 
+def memory_of(home, name, snap):
+    found = [s for s in snapshots(home, name)["snapshots"] if s["name"] == snap][0]
+    return found, os.stat(home.path(name, "snapshots", found["id"], "memory")).st_blocks * 512
+
+
+def increments_are_small_and_go_back_as_a_chain(home):
+    create(home, "web", "ring3", "mib=32 rounds=0 rate=1")
+    home.amber("start", "web")
+    await_true(lambda: "ready" in home.amber("log", "web").out)
+    home.amber("snapshot", "create", "web", "s0", "--incremental")
+    full, _ = memory_of(home, "web", "s0")
+    equal(full["base"], "")
+    for n in range(1, 6):
+        time.sleep(0.3)
+        home.amber("snapshot", "create", "web", f"s{n}", "--incremental")
+        inc, taken = memory_of(home, "web", f"s{n}")
+        equal(inc["base"], snapshots(home)["snapshots"][n - 1]["id"])
+        check(taken < 16 << 20, f"{taken} bytes")
+        if n == 3:  # and of memory that shows a chain itself
+            home.amber("snapshot", "rewind", "web")
+    done = home.amber("snapshot", "delete", "web", "s2", status=1)
+    check("s3 is an increment of it" in done.err, done)
+    for n in (5, 1, 4, 0, 3):
+        home.amber("snapshot", "restore", "web", f"s{n}", "--no-safety")
+        time.sleep(0.1)
+        home.amber("snapshot", "rewind", "web")
+    home.amber("stop", "web")
+    for n in (5, 4):
+        home.amber("snapshot", "delete", "web", f"s{n}")
+    home.amber("snapshot", "restore", "web", "s3")
+    time.sleep(0.3)
+    log = home.amber("log", "web").out
+    check("FAIL" not in log and not re.search(r"bad=[1-9]", log), log[-2000:])
+
+
 def judge(image):
     """QEMU's word on every layer, and on the chain."""
     chain = json.loads(subprocess.run(
@@ -399,6 +434,7 @@ if __name__ == "__main__":
          guest_is_rewound_in_place_a_hundred_times,
          crashed_guest_is_rewound,
          memory_under_change_is_saved_as_it_was_at_one_moment,
+         increments_are_small_and_go_back_as_a_chain,
          disk_and_memory_go_back_together,
          snapshot_of_the_disk_alone_boots_from_it,
          memory_alone_is_refused_when_disks_have_changed,
