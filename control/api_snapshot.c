@@ -98,6 +98,20 @@ void api_snapshot_create(struct call *call)
 		start(call, &order);
 }
 
+/* "only", if it was given. */
+static bool take_part(struct call *call, struct snapshot_op_order *order)
+{
+	const char *only = call_word(call, "only"), *disk = NULL;
+	struct err e = ERR_NONE;
+
+	if (*only && restore_part_parse(only, &order->part, &disk, &e)) {
+		call_problem(call, PROBLEM_BAD_VALUE, "only: %s", e.text);
+		return false;
+	}
+	text_copy(order->disk, sizeof(order->disk), disk ? disk : "");
+	return true;
+}
+
 void api_snapshot_restore(struct call *call)
 {
 	struct snapshot_op_order order = {
@@ -109,7 +123,8 @@ void api_snapshot_restore(struct call *call)
 	};
 
 	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));
-	start(call, &order);
+	if (take_part(call, &order))
+		start(call, &order);
 }
 
 void api_snapshot_rewind(struct call *call)

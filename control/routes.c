@@ -157,6 +157,8 @@ static const struct route_param snapshot_params[] = {
 };
 static const struct route_param restore_params[] = {
 	SNAPSHOT,
+	{ "only", PARAM_BODY, PARAM_WORD, DEVICE_ID_MAX + 5,
+	  "disk (the VM boots from them), disk:ID, or ram" },
 	{ "paused", PARAM_BODY, PARAM_BOOL, 1, "leave it paused there" },
 	{ "safety", PARAM_BODY, PARAM_BOOL, 1,
 	  "take a snapshot of what is there now before; default: true" },

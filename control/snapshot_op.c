@@ -238,7 +238,8 @@ static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
 		.paused = op->order.paused,
 	};
 	op->thaws = restore_meta(r)->consistency == SNAPSHOT_QUIESCED &&
-		    restore_meta(r)->kind != SNAPSHOT_DISK;
+		    restore_meta(r)->kind != SNAPSHOT_DISK &&
+		    op->order.part != RESTORE_DISKS;
 	if (rewinds)
 		op->request.still = (struct vm_still){ r, rewind_moment };
 	else
@@ -252,7 +253,12 @@ static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
 
 static int restore_or_rewind(struct snapshot_op *op, struct err *e)
 {
-	struct restore_order order = { op->order.what, op->order.force };
+	struct restore_order order = {
+		.what = op->order.what,
+		.part = op->order.part,
+		.disk = *op->order.disk ? op->order.disk : NULL,
+		.force = op->order.force,
+	};
 	struct restore *r;
 	int error = restore_open(&r, op->c->dir, op->c->config, &order, e);
 

@@ -22,6 +22,8 @@ struct snapshot_op_order {
 	enum snapshot_op_kind kind;
 	struct snapshot_order take; /* OP_CREATE, and of the safety before */
 	char what[SNAPSHOT_NAME_MAX + 1]; /* name or ID; "": the current one */
+	enum restore_part part;		  /* OP_RESTORE */
+	char disk[DEVICE_ID_MAX + 1];	  /* of that part; "": all */
 	bool paused, safety, force;
 	bool quiesce; /* OP_CREATE: file systems frozen by the agent */
 };

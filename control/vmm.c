@@ -40,6 +40,8 @@ struct vmm {
 	int dir, lock;		       /* owned; -1: none */
 	int notify_fd;		       /* owned; -1: none or done */
 
+	struct restore *from; /* owned; NULL: it boots */
+
 	struct loop *loop; /* owned, as the rest */
 	struct control *control;
 	struct server *server;	     /* NULL: no socket */
@@ -120,7 +122,7 @@ static void on_gone(void *ctx, const struct vm_end *end)
 /* The start comes from whoever executed us, an end from a signal or limit. */
 static const char *actor_kind(enum vm_command command, bool is_signal)
 {
-	if (command == VM_CMD_START)
+	if (command == VM_CMD_START || command == VM_CMD_RESTORE)
 		return "cli";
 	return is_signal ? "signal" : "policy";
 }
@@ -139,10 +141,13 @@ static void submit(struct vmm *v, enum vm_command command, const char *reason,
 		.ctx = v,
 	};
 
-	if (command == VM_CMD_START) {
+	if (command == VM_CMD_START || command == VM_CMD_RESTORE) {
 		request.paused = v->opt->paused;
 		request.actor.pid = getppid();
 	}
+	if (command == VM_CMD_RESTORE)
+		request.source = (struct vm_source){ v->from, restore_load,
+						     restore_done };
 	snprintf(request.reason, sizeof(request.reason), "%s", reason);
 	vm_submit(v->control->vm, &request);
 }
@@ -228,7 +233,10 @@ static void on_started(void *ctx, const struct vm_result *result)
 {
 	struct vmm *v = ctx;
 
-	if (!result->error && !result->refused)
+	if (result->refused)
+		fail_start(v, "it was suspended: start it without --from, or "
+			      "drop that (amber start --cold)");
+	else if (!result->error)
 		notify(v, "", vm_state_text(result->state));
 	else if (result->error == -ECANCELED)
 		notify(v, "error: ", "ended before it was started");
@@ -365,6 +373,22 @@ static int make_server(struct vmm *v, struct err *e)
 			     authz_has_grants(v->config), e);
 }
 
+/* Boots the VM, or brings a snapshot of it back. */
+static int start(struct vmm *v, struct err *e)
+{
+	struct restore_order order = { .what = v->opt->from,
+				       .part = v->opt->part,
+				       .disk = v->opt->part_disk };
+	int r = 0;
+
+	if (v->opt->from)
+		r = restore_open(&v->from, v->dir, v->config, &order, e);
+	if (!r && !v->opt->no_start)
+		submit(v, v->from ? VM_CMD_RESTORE : VM_CMD_START, "", false,
+		       on_started);
+	return r;
+}
+
 /* What goes on beside the building of the machine. */
 static int serve(struct vmm *v, struct err *e)
 {
@@ -445,6 +469,7 @@ static void close_all(struct vmm *v)
 		report_end(v);
 	}
 	control_destroy(v->control);
+	restore_close(v->from);
 	if (v->owns_run_dir)
 		run_dir_remove(v->config);
 	once_fini(&v->once);
@@ -483,8 +508,8 @@ int vmm_run(const struct vmm_options *options, struct vm_config *config)
 		r = load_config(&v, &e);
 	if (!r)
 		r = make_control(&v, &e);
-	if (!r && !options->no_start)
-		submit(&v, VM_CMD_START, "", false, on_started);
+	if (!r)
+		r = start(&v, &e);
 	if (!r)
 		r = serve(&v, &e);
 	if (!r && options->no_start)

@@ -18,6 +18,8 @@ enum option_id {
 	OPT_NOTIFY_FD,
 	OPT_START,
 	OPT_NO_START,
+	OPT_FROM,
+	OPT_ONLY,
 	OPT_PAUSED,
 	OPT_ONCE,
 	OPT_TIMEOUT,
@@ -38,6 +40,10 @@ static const struct vmm_option rows[OPT_COUNT] = {
 			    "running, paused, or error: TEXT" },
 	[OPT_START] = { "start", NULL, "start the VM (the default)" },
 	[OPT_NO_START] = { "no-start", NULL, "wait for a start command" },
+	[OPT_FROM] = { "from", "SNAPSHOT",
+		       "start as it was in that snapshot, by name or ID" },
+	[OPT_ONLY] = { "only", "disk|disk:ID|ram",
+		       "what of it comes back (default: all there is)" },
 	[OPT_PAUSED] = { "paused", NULL,
 			 "leave it paused before its first instruction" },
 	[OPT_ONCE] = { "once", NULL,
@@ -116,6 +122,14 @@ static int set_option(struct vmm_options *o, enum option_id id,
 		break;
 	case OPT_START:
 		o->no_start = false;
+		break;
+	case OPT_FROM:
+		o->from = value;
+		break;
+	case OPT_ONLY:
+		r = restore_part_parse(value, &o->part, &o->part_disk, e);
+		if (r)
+			err_prefix(e, "--only");
 		break;
 	case OPT_NO_START:
 		o->no_start = true;
@@ -232,6 +246,9 @@ static int check_together(const struct vmm_options *o, struct err *e)
 			       "--kernel and the like beside it");
 	if (o->remove && !o->dir)
 		return err_set(e, -EINVAL, "--rm needs --dir");
+	if (o->from && (o->no_start || !o->dir))
+		return err_set(e, -EINVAL,
+			       "--from takes a --dir, and no --no-start");
 	if (o->no_start && (o->once || o->paused))
 		return err_set(e, -EINVAL,
 			       "--no-start and --once or --paused contradict "

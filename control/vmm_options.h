@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "snapshot/restore.h"
 #include "vmm/config.h"
 
 struct vmm_options {
@@ -19,6 +20,9 @@ struct vmm_options {
 	const char *socket; /* NULL: none */
 	const char *config; /* a file; NULL: none */
 	const char *expect; /* NULL: none */
+	const char *from;   /* a snapshot to start from; NULL: none */
+	enum restore_part part;
+	const char *part_disk;
 	int notify_fd;	    /* -1: none */
 	uint32_t timeout_s; /* 0: none */
 	bool no_start, paused, once, remove;

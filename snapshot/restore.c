@@ -41,8 +41,34 @@ static const struct vm_disk *find_disk(const struct vm_config *c,
 	return NULL;
 }
 
+int restore_part_parse(const char *text, enum restore_part *part,
+		       const char **disk, struct err *e)
+{
+	*disk = strncmp(text, "disk:", 5) ? NULL : text + 5;
+	if (!strcmp(text, "all"))
+		*part = RESTORE_ALL;
+	else if (!strcmp(text, "disk") || (*disk && **disk))
+		*part = RESTORE_DISKS;
+	else if (!strcmp(text, "ram"))
+		*part = RESTORE_MEMORY;
+	else
+		return err_set(e, -EINVAL,
+			       "'%.40s' is not all, disk, disk:ID or ram",
+			       text);
+	return 0;
+}
+
+/* Does this disk's layer come back? */
+static bool is_wanted(const struct restore *r, const struct snapshot_disk *d)
+{
+	const char *only = r->order.disk;
+
+	return d->layer && r->order.part != RESTORE_MEMORY &&
+	       (!only || !strcmp(only, d->id));
+}
+
 static int check_disk(const struct restore *r, const struct snapshot_disk *d,
-		      bool force, struct err *e)
+		      struct err *e)
 {
 	const struct vm_disk *disk = find_disk(r->config, d);
 
@@ -51,22 +77,50 @@ static int check_disk(const struct restore *r, const struct snapshot_disk *d,
 			       "the snapshot has a disk %s at %s, the VM has "
 			       "%s",
 			       d->id, d->path, disk ? disk->path : "none");
-	if (d->layer)
+	if (is_wanted(r, d))
 		return access(d->layer, R_OK) < 0
 			       ? err_sys(e, -errno, "disk %s: layer %s", d->id,
 					 d->layer)
 			       : 0;
-	return force || r->meta.kind == SNAPSHOT_DISK
-		       ? 0
-		       : snapshot_disk_check(d, e);
+	if (r->order.force || !r->has_machine)
+		return 0;
+	if (d->layer)
+		return err_set(e, -ESTALE,
+			       "disk %s has moved on since: its memory alone "
+			       "would damage it (--force)",
+			       d->id);
+	return snapshot_disk_check(d, e);
 }
 
-static int check_meta(const struct restore *r, bool force, struct err *e)
+static int check_part(struct restore *r, struct err *e)
+{
+	const struct snapshot_meta *m = &r->meta;
+	const char *disk = r->order.disk;
+	unsigned int i;
+
+	r->has_machine =
+		m->kind != SNAPSHOT_DISK && r->order.part != RESTORE_DISKS;
+	if (r->order.part == RESTORE_MEMORY && !r->has_machine)
+		return err_set(e, -EINVAL, "snapshot %s has no memory",
+			       m->name);
+	if (r->order.part == RESTORE_DISKS && m->kind == SNAPSHOT_MEMORY)
+		return err_set(e, -EINVAL, "snapshot %s has no disks", m->name);
+	for (i = 0; disk && i < m->disks; i++)
+		if (m->disk[i].layer && !strcmp(disk, m->disk[i].id))
+			return 0;
+	return disk ? err_set(e, -EINVAL, "snapshot %s has no disk '%.32s'",
+			      m->name, disk)
+		    : 0;
+}
+
+static int check_meta(struct restore *r, struct err *e)
 {
 	const struct snapshot_meta *m = &r->meta;
 	unsigned int i;
-	int error = 0;
+	int error = check_part(r, e);
 
+	if (error)
+		return error;
 	if (strcmp(m->uuid, r->config->uuid) != 0)
 		return err_set(e, -EINVAL,
 			       "snapshot %s is of VM %s (%s), this one is %s",
@@ -76,7 +130,7 @@ static int check_meta(const struct restore *r, bool force, struct err *e)
 			       "snapshot %s has %u disks, the VM has %u",
 			       m->name, m->disks, r->config->disks);
 	for (i = 0; i < m->disks && !error; i++)
-		error = check_disk(r, &m->disk[i], force, e);
+		error = check_disk(r, &m->disk[i], e);
 	return error;
 }
 
@@ -107,14 +161,13 @@ static int read_machine(struct restore *r, int set, struct err *e)
 	return error ? error : memory_open(r->dir, &r->meta, &r->memory, e);
 }
 
-static int open_all(struct restore *r, const struct restore_order *o,
-		    struct err *e)
+static int open_all(struct restore *r, const char *what, struct err *e)
 {
-	int error = store_find(r->dir, o->what, &r->meta, e), set;
+	int error = store_find(r->dir, what, &r->meta, e), set;
 
 	if (!error)
-		error = check_meta(r, o->force, e);
-	if (error || r->meta.kind == SNAPSHOT_DISK)
+		error = check_meta(r, e);
+	if (error || !r->has_machine)
 		return error;
 	set = store_open(r->dir, r->meta.id, e);
 	if (set < 0)
@@ -137,7 +190,9 @@ int restore_open(struct restore **out, int dir, const struct vm_config *config,
 	r->dir = dir;
 	r->config = config;
 	buf_init(&r->state, MACHINE_STATE_BYTES);
-	error = open_all(r, order, e);
+	r->order = *order;
+	error = open_all(r, order->what, e);
+	r->order.what = NULL;
 	if (error)
 		restore_close(r);
 	else
@@ -164,7 +219,7 @@ static int plan_disk(struct restore *r, const struct snapshot_disk *d,
 	char was[PATH_MAX + 32], *file;
 	json_t *step;
 
-	if (!d->layer)
+	if (!is_wanted(r, d))
 		return 0;
 	file = realpath(d->path, NULL);
 	if (!file)
@@ -263,7 +318,7 @@ static int put_back(struct restore *r, struct err *e)
 		const struct snapshot_disk *d = &r->meta.disk[i];
 		const json_t *step;
 
-		if (!d->layer)
+		if (!is_wanted(r, d))
 			continue;
 		step = json_array_get(r->undo, n++);
 		unlink(text_of(step, "was"));
@@ -286,7 +341,7 @@ int restore_load(void *ctx, struct vm_saved *out, struct err *e)
 
 	if (!error)
 		error = put_back(r, e);
-	if (error || r->meta.kind == SNAPSHOT_DISK)
+	if (error || !r->has_machine)
 		return error;
 	if (buf_put(&out->state, r->state.data, r->state.len))
 		return err_sys(e, -ENOMEM, STORE_STATE);

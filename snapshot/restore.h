@@ -20,15 +20,28 @@
 
 struct restore;
 
+enum restore_part {
+	RESTORE_ALL,
+	RESTORE_DISKS, /* the VM boots from them */
+	RESTORE_MEMORY /* and devices; the disks stay what they are */
+};
+
 struct restore_order {
 	const char *what; /* name or ID; NULL: the current one; borrowed */
+	enum restore_part part;
+	const char *disk; /* RESTORE_DISKS: only the one of this id; or NULL */
 	bool force;	  /* memory alone although disks have changed */
 };
+
+/* "all", "disk", "disk:ID", "ram"; -EINVAL. *disk points into text. */
+int restore_part_parse(const char *text, enum restore_part *part,
+		       const char **disk, struct err *e);
 
 /*
  * dir (the VM's), config: borrowed until restore_close(). Errors: -ENOENT (no
  * such snapshot, a layer is missing), -EBADMSG (damaged: says what), -EINVAL
- * (another VM's, other disks), -ESTALE (memory alone, but a disk was changed).
+ * (another VM's, other disks; no such part), -ESTALE (memory alone, but a disk
+ * was changed).
  */
 int restore_open(struct restore **out, int dir, const struct vm_config *config,
 		 const struct restore_order *order, struct err *e);

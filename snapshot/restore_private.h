@@ -12,6 +12,8 @@ struct restore {
 	int dir;			/* borrowed */
 	const struct vm_config *config; /* borrowed */
 	struct snapshot_meta meta;	/* owned */
+	struct restore_order order;	/* but what */
+	bool has_machine;		/* it is built from state and memory */
 	struct buf state;
 	struct ram_images memory; /* owned */
 	json_t *undo; /* owned: of each disk that is put back {path, was} */

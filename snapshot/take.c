@@ -3,7 +3,7 @@
  * A set of state, memory and layers, of one moment. INV-1: nothing is found
  * in the store before all of it is on the disk.
  */
-#include "snapshot/take.h"
+#include "snapshot/take_private.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -25,21 +25,6 @@
 #include "snapshot/store.h"
 #include "vmm/machine.h"
 #include "vmm/machine_state.h"
-#include "vmm/ram_freeze.h"
-
-struct snapshot_take {
-	int dir;			/* borrowed */
-	const struct vm_config *config; /* borrowed */
-	struct snapshot_meta meta;	/* owned */
-	int set;			/* owned: its directory; -1: none */
-	bool is_published;
-	struct overlay *overlay[VM_DISKS_MAX]; /* owned, until it is pushed */
-	int memory;			       /* owned: the file; -1: none */
-	struct ram base;		       /* of an increment */
-	struct ram_freeze freeze;
-	struct buf state;
-	uint64_t began_ns;
-};
 
 static bool has_memory(const struct snapshot_take *t)
 {

@@ -51,6 +51,15 @@ int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e);
 /* pause_ns: how long the guest stood, for the record. Errors: -ENOSPC... */
 int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e);
 
+/*
+ * The disks of a VM without a process, whose lock is the caller's: kind disk,
+ * whatever the order says. m: of what was taken; snapshot_meta_fini() in each
+ * case. Errors: those above and disk_open()'s.
+ */
+int snapshot_offline(int dir, const struct vm_config *config,
+		     const struct snapshot_order *order,
+		     struct snapshot_meta *m, struct err *e);
+
 /* Valid until snapshot_end(); complete when it is finished. */
 const struct snapshot_meta *snapshot_taken(const struct snapshot_take *t);
 

@@ -5,17 +5,12 @@
  */
 #include "control/cli/cli_snapshot.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "control/cli/cli_handlers.h"
 #include "control/cli/cli_out.h"
-#include "control/cli/cli_spawn.h"
-#include "snapshot/restore.h"
-#include "snapshot/store.h"
 
 static const struct operation {
 	const char *name;
@@ -91,8 +86,11 @@ static json_t *labels(const struct cli *cli)
 
 int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, struct err *e)
 {
-	json_t *body = json_object();
+	json_t *body;
 
+	if (!vm->alive)
+		return cli_snapshot_create_offline(cli, vm, e);
+	body = json_object();
 	set_text(body, "name", snapshot_arg(cli));
 	set_text(body, "kind", cli_value(cli, CLI_KIND));
 	set_text(body, "purpose", cli_value(cli, CLI_PURPOSE));
@@ -107,42 +105,22 @@ int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, struct err *e)
 	return post(cli, vm, "/v1/vm/snapshot", body, e);
 }
 
-/* A process for a VM that has none: it waits for what it is told. */
-static int spawn(const struct cli *cli, struct cli_vm *vm, struct err *e)
-{
-	struct cli_spawn s = { .home = &cli->home,
-			       .name = vm->name,
-			       .no_start = true };
-	int r = cli_spawn_start(&s, e);
-
-	if (!r)
-		r = cli_spawn_started(&s, e);
-	cli_spawn_fini(&s);
-	cli_vm_look(vm);
-	return r;
-}
-
 int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm,
 			 struct err *e)
 {
-	bool is_new = !vm->alive;
 	json_t *body;
-	int r = is_new ? spawn(cli, vm, e) : 0;
 
-	if (r)
-		return r;
+	if (!vm->alive)
+		return cli_snapshot_restore_offline(cli, vm, e);
 	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));
+	set_text(body, "only", cli_value(cli, CLI_ONLY));
 	if (cli_has(cli, CLI_PAUSED))
 		json_object_set_new(body, "paused", json_true());
 	if (cli_has(cli, CLI_NO_SAFETY))
 		json_object_set_new(body, "safety", json_false());
 	if (cli_has(cli, CLI_FORCE_OLD))
 		json_object_set_new(body, "force", json_true());
-	r = post(cli, vm, "/v1/vm/restore", body, e);
-	/* Nothing half-done: a process that was only for this goes. */
-	if (r && is_new && !cli_vm_signal(vm, SIGTERM))
-		cli_vm_await_end(vm, 5000);
-	return r;
+	return post(cli, vm, "/v1/vm/restore", body, e);
 }
 
 int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, struct err *e)
@@ -154,37 +132,12 @@ int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, struct err *e)
 	return post(cli, vm, "/v1/vm/rewind", body, e);
 }
 
-/* Only who holds the lock may touch what is in the directory. */
-static int delete_offline(const struct cli *cli, struct cli_vm *vm,
-			  struct err *e)
-{
-	int lock = vmdir_lock(vm->dir, vm->name, e), r;
-	struct snapshot_meta m;
-
-	if (lock < 0)
-		return lock;
-	r = restore_recover(vm->dir, e);
-	if (!r)
-		r = store_find(vm->dir, snapshot_arg(cli), &m, e);
-	if (!r && m.is_pinned && !cli_has(cli, CLI_FORCE_OLD))
-		r = err_set(e, -EPERM, "snapshot %s is pinned (--force)",
-			    m.name);
-	if (!r)
-		r = store_remove(vm->dir, &m, e);
-	if (!r)
-		printf("%s: snapshot %s (%s) deleted\n", vm->name, m.name,
-		       m.id);
-	snapshot_meta_fini(&m);
-	close(lock);
-	return r;
-}
-
 int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm, struct err *e)
 {
 	json_t *body;
 
 	if (!vm->alive)
-		return delete_offline(cli, vm, e);
+		return cli_snapshot_delete_offline(cli, vm, e);
 	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));
 	if (cli_has(cli, CLI_FORCE_OLD))
 		json_object_set_new(body, "force", json_true());

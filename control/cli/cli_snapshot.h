@@ -18,6 +18,13 @@ int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm,
 			struct err *e);
 int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm,
 			struct err *e);
+/* The same for a VM without a process. */
+int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
+				struct err *e);
+int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
+				 struct err *e);
+int cli_snapshot_delete_offline(const struct cli *cli, struct cli_vm *vm,
+				struct err *e);
 int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, struct err *e);
 int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, struct err *e);
 

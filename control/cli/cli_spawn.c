@@ -114,6 +114,14 @@ static int make_command(const struct cli_spawn *s, struct command *c,
 	arg(c, c->socket);
 	if (s->no_start)
 		arg(c, "--no-start");
+	if (s->from) {
+		arg(c, "--from");
+		arg(c, s->from);
+	}
+	if (s->only) {
+		arg(c, "--only");
+		arg(c, s->only);
+	}
 	if (s->paused)
 		arg(c, "--paused");
 	if (s->once)

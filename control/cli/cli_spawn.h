@@ -24,9 +24,10 @@ struct cli_spawn {
 	const struct home *home; /* borrowed */
 	const char *name;	 /* borrowed */
 	bool no_start, paused, once, remove;
-	bool console;	    /* on the pipes below */
-	uint32_t timeout_s; /* 0: none */
-	const char *expect; /* borrowed; NULL: none */
+	bool console;		 /* on the pipes below */
+	uint32_t timeout_s;	 /* 0: none */
+	const char *expect;	 /* borrowed; NULL: none */
+	const char *from, *only; /* borrowed: a snapshot, its part; or NULL */
 
 	/* what came of it */
 	pid_t pid;	/* the child; 0: none */

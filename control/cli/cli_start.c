@@ -34,6 +34,10 @@ static int spawn(const struct cli *cli, struct cli_vm *vm, bool no_start,
 		.name = vm->name,
 		.no_start = no_start,
 		.paused = !no_start && cli_has(cli, CLI_PAUSED),
+		.from = cli_value(cli, CLI_FROM),
+		.only = cli_has(cli, CLI_FROM) && cli_has(cli, CLI_COLD)
+				? "disk"
+				: NULL,
 	};
 	int r = cli_spawn_start(&s, e);
 
@@ -60,7 +64,7 @@ static int drop_suspended(struct cli_vm *vm, struct err *e)
 static int start_anew(const struct cli *cli, struct cli_vm *vm,
 		      struct cli_result *r)
 {
-	bool asks = cli_has(cli, CLI_REASON);
+	bool asks = cli_has(cli, CLI_REASON) && !cli_has(cli, CLI_FROM);
 	uint64_t began_ns = clock_mono_ns();
 	int code = cli_has(cli, CLI_COLD) ? drop_suspended(vm, &r->e) : 0;
 
@@ -83,7 +87,12 @@ static int start(const struct cli *cli, void *ctx, struct cli_result *r)
 
 	(void)ctx;
 	code = cli_vm_open(&vm, &cli->home, r->name, &r->e);
-	if (!code && vm.alive) {
+	if (!code && vm.alive && cli_has(cli, CLI_FROM)) {
+		code = err_set(&r->e, -EBUSY,
+			       "is there already: amber snapshot restore %s "
+			       "%.64s",
+			       r->name, cli_value(cli, CLI_FROM));
+	} else if (!code && vm.alive) {
 		code = cli_life_post(cli, &vm, VM_CMD_START, 0, r);
 		if (code && is_ending(&vm, code) &&
 		    cli_vm_await_end(&vm, END_MS) == 0)

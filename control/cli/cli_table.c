@@ -63,9 +63,11 @@ static const struct cli_command rows[] = {
 	.about =
 	"Starts each VM in the background and returns when its guest runs. A "
 	"VM that runs already is left alone. `amber console` attaches to it. One "
-	"that was suspended goes on where it was; with --cold that is dropped.",
+	"that was suspended goes on where it was; with --cold that is dropped. "
+	"With --from it goes on from a snapshot, and what its disks are now is "
+	"lost (amber snapshot restore keeps it).",
 	.role = "operator", .vms = CLI_VMS_MANY, .word = CLI_WORD_VM,
-	.options = { CLI_PAUSED, CLI_COLD, MANY, CLI_REASON, CLI_JSON, CLI_HELP },
+	.options = { CLI_PAUSED, CLI_COLD, CLI_FROM, MANY, CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber start web", "amber start --all -j 4" },
 	.run = cli_start_command,
 },
@@ -258,7 +260,8 @@ static const struct cli_command rows[] = {
 	"them.\n\n"
 	"restore NAME SNAPSHOT goes back to it, by name or ID; what is there "
 	"now is kept as a snapshot before, unless --no-safety. A VM without a "
-	"process is started by it. rewind NAME goes back to the last one in "
+	"process is started by it. --only brings a part back: disk (the VM "
+	"boots from them), ram, or config (of a stopped VM). rewind NAME goes back to the last one in "
 	"place, at once and as often as you like: what happened since is "
 	"lost.\n\n"
 	"Disks of a snapshot stay layers beside their image (root.qcow2, "
@@ -268,7 +271,7 @@ static const struct cli_command rows[] = {
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
-		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_FORCE_OLD,
+		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
 		     CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber snapshot create web before-upgrade",
 		      "amber snapshot list web --tree",

@@ -39,9 +39,9 @@ def after_going_back(home, name, known):
     return []
 
 
-def create(home, name="web", kernel="nonce", append="period_ms=10", *more):
+def create(home, name="web", kernel="nonce", append="period_ms=10", *more, ends="stop"):
     home.amber("create", "--name", name, "--append", append, "--memory", "64M",
-               "--on-poweroff", "stop", *more, guest(kernel))
+               "--on-poweroff", ends, *more, guest(kernel))
 
 
 def snapshots(home, name="web"):
@@ -208,10 +208,10 @@ def judge(image):
     return chain
 
 
-def twin_disk(home, steps, *more):
+def twin_disk(home, steps, ends="stop"):
     image = f"{home.dir}/twin.qcow2"
     home.amber("disk", "create", image, "8M")
-    create(home, "twin", "blk-twin", f"steps={steps}", "--disk", image, *more)
+    create(home, "twin", "blk-twin", f"steps={steps}", "--disk", image, ends=ends)
     home.amber("start", "twin")
     return image
 
@@ -248,6 +248,69 @@ def snapshot_of_the_disk_alone_boots_from_it(home):
     home.amber("snapshot", "restore", "twin", "one")
     await_end(home)
     equal(len(judge(image)), 2)
+
+
+def stopped_vm_has_its_disks_kept(home):
+    image = twin_disk(home, 2000, ends="exit")
+    await_end(home)
+    done = home.amber("snapshot", "create", "twin", "one")
+    check("twin: snapshot one" in done.out and "disks only" in done.out, done)
+    done = home.amber("snapshot", "create", "twin", "two", "-k", "full", status=1)
+    check("is not running" in done.err, done)
+    equal(len(judge(image)), 2)
+    before = subprocess.run(["sha256sum"], stdin=open(judge(image)[1]["filename"], "rb"),
+                            capture_output=True, check=True).stdout
+    home.amber("start", "twin")
+    await_end(home)
+    home.amber("snapshot", "restore", "twin", "one", "--paused")
+    equal(home.state("twin"), "paused")
+    purposes = [s["purpose"] for s in snapshots(home, "twin")["snapshots"]]
+    equal(purposes, ["manual", "pre-restore"])
+    home.amber("stop", "twin")
+    layer = judge(image)[1]["filename"]
+    equal(subprocess.run(["sha256sum"], stdin=open(layer, "rb"), capture_output=True,
+                         check=True).stdout, before)
+
+
+def vm_is_started_from_a_snapshot_warm_or_cold(home):
+    image = twin_disk(home, 3000, ends="exit")
+    home.amber("snapshot", "create", "twin", "one")
+    done = home.amber("start", "twin", "--from", "one", status=1)
+    check("amber snapshot restore twin one" in done.err, done)
+    await_end(home)
+    home.amber("start", "twin", "--from", "one")
+    check("restored in" in home.amber("log", "twin", "--boot").out, "it booted")
+    await_end(home)
+    home.amber("start", "twin", "--from", "one", "--cold")
+    check("restored in" not in home.amber("log", "twin", "--boot").out, "it did not boot")
+    await_end(home)
+    done = home.amber("start", "twin", "--from", "nope", status=1)
+    check("no snapshot 'nope'" in done.err, done)
+    judge(image)
+
+
+def parts_come_back_alone(home):
+    create(home)
+    image = twin_disk(home, 3000, ends="exit")
+    home.amber("snapshot", "create", "twin", "one")
+    await_end(home)
+    home.amber("snapshot", "restore", "twin", "one", "--only", "disk:disk0")
+    check("restored in" not in home.amber("log", "twin", "--boot").out, "it did not boot")
+    await_end(home)
+    home.amber("snapshot", "restore", "twin", "one", "--paused")
+    for only, text in (("ram", "has moved on"), ("disk:x", "no disk 'x'"),
+                       ("everything", "is not all, disk")):
+        done = home.amber("snapshot", "restore", "twin", "one", "--only", only, status=1)
+        check(text in done.err, done)
+    home.amber("stop", "twin")
+    with open(home.path("twin", "config.json"), encoding="utf-8") as f:
+        config = json.load(f)
+    with open(home.path("twin", "config.json"), "w", encoding="utf-8") as f:
+        json.dump(dict(config, memory=32 << 20), f)
+    home.amber("snapshot", "restore", "twin", "one", "--only", "config")
+    with open(home.path("twin", "config.json"), encoding="utf-8") as f:
+        equal(json.load(f)["memory"], config["memory"])
+    judge(image)
 
 
 def memory_alone_is_refused_when_disks_have_changed(home):
@@ -299,7 +362,7 @@ def killed_while_it_goes_back_disks_are_of_one_moment(home):
 def mistakes_get_one_line(home):
     create(home)
     for line, status, text in (
-            (("create", "web"), 1, "start"),
+            (("create", "web"), 1, "no disks"),
             (("create", "nobody"), 1, "no such VM"),
             (("restore", "web", "x"), 1, "no snapshot 'x'"),
             (("delete", "web", "x"), 1, "no snapshot 'x'"),
@@ -437,6 +500,9 @@ if __name__ == "__main__":
          increments_are_small_and_go_back_as_a_chain,
          disk_and_memory_go_back_together,
          snapshot_of_the_disk_alone_boots_from_it,
+         stopped_vm_has_its_disks_kept,
+         vm_is_started_from_a_snapshot_warm_or_cold,
+         parts_come_back_alone,
          memory_alone_is_refused_when_disks_have_changed,
          raw_disk_is_refused_with_what_helps,
          killed_while_it_goes_back_disks_are_of_one_moment,

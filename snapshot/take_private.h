@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What take.c and offline.c share. */
+#ifndef AMBER_SNAPSHOT_TAKE_PRIVATE_H
+#define AMBER_SNAPSHOT_TAKE_PRIVATE_H
+
+#include "snapshot/take.h"
+#include "vmm/ram_freeze.h"
+
+struct overlay;
+
+struct snapshot_take {
+	int dir;			/* borrowed */
+	const struct vm_config *config; /* borrowed */
+	struct snapshot_meta meta;	/* owned */
+	int set;			/* owned: its directory; -1: none */
+	bool is_published;
+	struct overlay *overlay[VM_DISKS_MAX]; /* owned, until it is pushed */
+	int memory;			       /* owned: the file; -1: none */
+	struct ram base;		       /* of an increment */
+	struct ram_freeze freeze;
+	struct buf state;
+	uint64_t began_ns;
+};
+
+#endif
