@@ -46,6 +46,7 @@ static void set_up(bool read_only)
 	if (!disks[read_only])
 		disks[read_only] = open_disk(read_only);
 	blk.cfg.disk = disks[read_only];
+	vblk_note_disk(&blk);
 	blk.virtio.cfg.features = VBLK_F_FLUSH | VBLK_F_WRITE_ZEROES |
 				  (read_only ? VBLK_F_RO : VBLK_F_DISCARD);
 }
