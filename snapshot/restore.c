@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Disks and a machine as they were. While disks are put back, each one's
- * file has a second name, and snapshots/restoring lists these names: as long
- * as the list is there, what has them is what counts.
+ * file has a second name, which snapshot/restore_journal.c has written down.
  */
 #include "snapshot/restore_private.h"
 
@@ -14,19 +13,14 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/json_in.h"
 #include "base/kill_point.h"
 #include "disk/layers.h"
 #include "snapshot/disks.h"
 #include "snapshot/memory.h"
+#include "snapshot/restore_journal.h"
 #include "snapshot/store.h"
 #include "vmm/machine_state.h"
 #include "vmm/ram_image.h"
-
-#define JOURNAL	      "restoring"
-#define JOURNAL_BYTES (128u << 10)
-
-static const struct json_limits journal_limits = { JOURNAL_BYTES, 4, 256 };
 
 /* --- checking -------------------------------------------------------- */
 
@@ -205,12 +199,7 @@ const struct snapshot_meta *restore_meta(const struct restore *r)
 	return &r->meta;
 }
 
-/* --- the journal ----------------------------------------------------- */
-
-static int open_store(int dir, struct err *e)
-{
-	return file_open_dir(dir, STORE_DIR, e);
-}
+/* --- going back ------------------------------------------------------ */
 
 /* {path, was}: the disk's file, and its second name. */
 static int plan_disk(struct restore *r, const struct snapshot_disk *d,
@@ -224,76 +213,13 @@ static int plan_disk(struct restore *r, const struct snapshot_disk *d,
 	file = realpath(d->path, NULL);
 	if (!file)
 		return err_sys(e, -errno, "disk %s: %s", d->id, d->path);
-	snprintf(was, sizeof(was), "%s.was.%s", file, r->meta.id);
+	snprintf(was, sizeof(was), "%s" JOURNAL_WAS "%s", file, r->meta.id);
 	step = json_pack("{s:s, s:s}", "path", file, "was", was);
 	free(file);
 	return json_array_append_new(r->undo, step)
 		       ? err_sys(e, -ENOMEM, "%s", d->path)
 		       : 0;
 }
-
-static int write_journal(const struct restore *r, struct err *e)
-{
-	json_t *json = json_pack("{s:O}", "disks", r->undo);
-	char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-	int store = open_store(r->dir, e), error = store < 0 ? store : 0;
-
-	if (!error && !text)
-		error = err_sys(e, -ENOMEM, JOURNAL);
-	if (!error)
-		error = file_commit(store, JOURNAL, text, strlen(text),
-				    FILE_DURABLE, e);
-	if (store >= 0)
-		close(store);
-	free(text);
-	json_decref(json);
-	return error;
-}
-
-static int remove_journal(int dir, struct err *e)
-{
-	int store = open_store(dir, e), r = 0;
-
-	if (store < 0)
-		return store;
-	if (unlinkat(store, JOURNAL, 0) < 0 || fsync(store) < 0)
-		r = err_sys(e, -errno, JOURNAL);
-	close(store);
-	return r;
-}
-
-static const char *text_of(const json_t *step, const char *key)
-{
-	const char *s = json_string_value(json_object_get(step, key));
-
-	return s ? s : "";
-}
-
-/* Each file gets its name back. A disk whose turn had not come has it. */
-static int undo_all(const json_t *steps, struct err *e)
-{
-	const json_t *step;
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < json_array_size(steps); i++) {
-		step = json_array_get(steps, i);
-		if (rename(text_of(step, "was"), text_of(step, "path")) < 0 &&
-		    errno != ENOENT)
-			r = err_sys(e, -errno, "%s", text_of(step, "path"));
-	}
-	return r;
-}
-
-static void forget_all(const json_t *steps)
-{
-	size_t i;
-
-	for (i = 0; i < json_array_size(steps); i++)
-		unlink(text_of(json_array_get(steps, i), "was"));
-}
-
-/* --- going back ------------------------------------------------------ */
 
 static int plan(struct restore *r, struct err *e)
 {
@@ -304,7 +230,7 @@ static int plan(struct restore *r, struct err *e)
 	for (i = 0; i < r->meta.disks && !error; i++)
 		error = plan_disk(r, &r->meta.disk[i], e);
 	if (!error && json_array_size(r->undo))
-		error = write_journal(r, e);
+		error = journal_write(r->dir, r->undo, e);
 	r->has_begun = !error && json_array_size(r->undo);
 	return error;
 }
@@ -321,9 +247,11 @@ static int put_back(struct restore *r, struct err *e)
 		if (!is_wanted(r, d))
 			continue;
 		step = json_array_get(r->undo, n++);
-		unlink(text_of(step, "was"));
-		if (link(text_of(step, "path"), text_of(step, "was")) < 0)
-			error = err_sys(e, -errno, "%s", text_of(step, "was"));
+		unlink(journal_text(step, "was"));
+		if (link(journal_text(step, "path"),
+			 journal_text(step, "was")) < 0)
+			error = err_sys(e, -errno, "%s",
+					journal_text(step, "was"));
 		KILL_POINT("restore-linked");
 		if (!error)
 			error = layer_restore(d->path, d->layer, NULL, NULL, e);
@@ -356,10 +284,10 @@ void restore_done(void *ctx, bool is_built)
 	struct restore *r = ctx;
 
 	if (!is_built && r->has_begun)
-		undo_all(r->undo, NULL);
+		journal_undo(r->undo, NULL);
 	/* From here on the disks are what they are now. */
-	if (r->has_begun && !remove_journal(r->dir, NULL))
-		forget_all(r->undo);
+	if (r->has_begun && !journal_remove(r->dir, NULL))
+		journal_forget(r->undo);
 	KILL_POINT("restore-done");
 	if (is_built)
 		store_set_current(r->dir, r->meta.id, NULL);
@@ -378,65 +306,4 @@ void restore_close(struct restore *r)
 	buf_fini(&r->state);
 	snapshot_meta_fini(&r->meta);
 	free(r);
-}
-
-/* --- after a kill ---------------------------------------------------- */
-
-static bool is_step(const json_t *step)
-{
-	const char *path = text_of(step, "path");
-
-	return *path == '/' &&
-	       !strncmp(text_of(step, "was"), path, strlen(path));
-}
-
-static int check_journal(const json_t *steps, struct err *e)
-{
-	size_t i;
-
-	if (!json_is_array(steps))
-		return err_set(e, -EBADMSG, JOURNAL ": disks: is no list");
-	for (i = 0; i < json_array_size(steps); i++)
-		if (!is_step(json_array_get(steps, i)))
-			return err_set(e, -EBADMSG,
-				       JOURNAL ": disk %zu: no such names", i);
-	return 0;
-}
-
-static int recover(int dir, const struct buf *text, struct err *e)
-{
-	json_t *json, *steps;
-	int r = json_in_parse(&json, (const char *)text->data, text->len,
-			      &journal_limits, JOURNAL, e);
-
-	if (r)
-		return r;
-	steps = json_object_get(json, "disks");
-	r = check_journal(steps, e);
-	if (!r)
-		r = undo_all(steps, e);
-	if (!r)
-		r = remove_journal(dir, e);
-	json_decref(json);
-	return r;
-}
-
-int restore_recover(int dir, struct err *e)
-{
-	int store = open_store(dir, NULL), r;
-	struct buf text;
-
-	if (store < 0)
-		return 0;
-	buf_init(&text, JOURNAL_BYTES);
-	r = file_read(store, JOURNAL, JOURNAL_BYTES, &text, NULL);
-	close(store);
-	if (r == -ENOENT)
-		r = 0;
-	else if (!r)
-		r = recover(dir, &text, e);
-	else
-		err_sys(e, r, STORE_DIR "/" JOURNAL);
-	buf_fini(&text);
-	return r;
 }
