@@ -95,6 +95,7 @@ enum cli_opt {
 	CLI_QUIESCE,
 	CLI_FROM,
 	CLI_ONLY,
+	CLI_RUNS,
 	CLI_OPTION_COUNT
 };
 

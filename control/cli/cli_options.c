@@ -141,6 +141,8 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	       "Only the memory that the current snapshot has not"),
 	VALUE(CLI_FROM, 0, "from", "SNAPSHOT", CLI_WORD_NONE,
 	      "As it was in that snapshot; with --cold its disks only"),
+	VALUE(CLI_RUNS, 'n', "count", "N", CLI_WORD_NONE,
+	      "Rewind N times, and wait for the guest's end each time"),
 	VALUE(CLI_ONLY, 0, "only", "disk|disk:ID|ram|config", CLI_WORD_NONE,
 	      "What of it comes back (default: all there is)"),
 	SWITCH(CLI_QUIESCE, 'q', "quiesce",

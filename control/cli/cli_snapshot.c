@@ -165,8 +165,8 @@ int cli_snapshot_command(struct cli *cli)
 	const struct operation *o = find(cli->args[0]);
 	size_t n = cli->nargs - 1;
 	struct err e = ERR_NONE;
+	int status = EXIT_CODE_OK, r;
 	struct cli_vm vm;
-	int r;
 
 	if (!o)
 		return EXIT_CODE_USAGE;
@@ -176,11 +176,13 @@ int cli_snapshot_command(struct cli *cli)
 		return cli_fail_usage(&e);
 	}
 	r = cli_vm_open(&vm, &cli->home, cli->args[1], &e);
-	if (!r)
+	if (!r && o->run == cli_snapshot_rewind && cli_has(cli, CLI_RUNS))
+		r = cli_snapshot_loop(cli, &vm, &status, &e);
+	else if (!r)
 		r = o->run(cli, &vm, &e);
 	cli_vm_close(&vm);
 	if (!r)
-		return EXIT_CODE_OK;
+		return status;
 	cli_error(cli->args[1], "%s", e.text);
-	return EXIT_CODE_FAILED;
+	return r == -ETIMEDOUT ? EXIT_CODE_TIMEOUT : EXIT_CODE_FAILED;
 }

@@ -7,8 +7,8 @@
 #include "control/cli/cli_vm.h"
 
 /*
- * Each: vm is open, args[1] its name; what was printed is all there is to say.
- * Returns 0, or fills e.
+ * Each, but the loop: vm is open, args[1] its name; what was printed is all
+ * there is to say. Returns 0, or fills e.
  */
 int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm,
 			struct err *e);
@@ -18,6 +18,9 @@ int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm,
 			struct err *e);
 int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm,
 			struct err *e);
+/* N runs from a rewind to the guest's end; *status: of the first bad one. */
+int cli_snapshot_loop(const struct cli *cli, struct cli_vm *vm, int *status,
+		      struct err *e);
 /* The same for a VM without a process. */
 int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 				struct err *e);

@@ -263,7 +263,9 @@ static const struct cli_command rows[] = {
 	"process is started by it. --only brings a part back: disk (the VM "
 	"boots from them), ram, or config (of a stopped VM). rewind NAME goes back to the last one in "
 	"place, at once and as often as you like: what happened since is "
-	"lost.\n\n"
+	"lost. With --count N it waits for the guest's own end after each "
+	"(--on-poweroff pause), prints how it ended and gives the status of the "
+	"first run that did not end well.\n\n"
 	"Disks of a snapshot stay layers beside their image (root.qcow2, "
 	"root.ID.qcow2); raw images can't have layers. delete NAME SNAPSHOT "
 	"takes state and memory away; a layer goes with the last disk that "
@@ -272,6 +274,7 @@ static const struct cli_command rows[] = {
 	.min_args = 2, .max_args = 3,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
 		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
+		     CLI_RUNS, CLI_WAIT_TIMEOUT,
 		     CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber snapshot create web before-upgrade",
 		      "amber snapshot list web --tree",

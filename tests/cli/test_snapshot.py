@@ -134,16 +134,33 @@ def guest_is_rewound_in_place_a_hundred_times(home):
     equal(len({nonce for nonce, _ in after}), 1)
 
 
+def ended_guest_is_rewound_for_run_after_run(home):
+    twin_disk(home, 1500, ends="pause")
+    home.amber("snapshot", "create", "twin", "warm")
+    done = home.amber("snapshot", "rewind", "twin", "--count", "5")
+    equal([line.split(" (")[0] for line in done.lines()],
+          [f"run {n}: debug-exit 0" for n in range(1, 6)])
+    equal(home.state("twin"), "paused")
+    log = home.amber("log", "twin").out
+    check(log.count("bad=0\nOK") >= 5 or log.count("OK") >= 5, log)
+    done = home.amber("snapshot", "rewind", "twin", "--paused")
+    equal(home.state("twin"), "paused")
+
+
 def crashed_guest_is_rewound(home):
-    create(home, "web", "nonce", "period_ms=10")
-    home.amber("start", "web")
-    await_count(home, "web", 3)
+    create(home, "web", "triple", "delay=1")
+    home.amber("start", "web", "--paused")
     home.amber("snapshot", "create", "web", "one")
-    home.amber("pause", "web")
-    home.amber("snapshot", "rewind", "web", "--paused")
-    equal(home.state("web"), "paused")
-    home.amber("snapshot", "rewind", "web")
-    equal(home.state("web"), "running")
+    home.amber("resume", "web")
+    await_true(lambda: home.state("web") == "crashed")
+    for _ in range(3):
+        home.amber("snapshot", "rewind", "web", "--paused")
+        equal(home.state("web"), "paused")
+        home.amber("resume", "web")
+        await_true(lambda: home.state("web") == "crashed")
+    done = home.amber("snapshot", "rewind", "web", "-n", "2", status=1)
+    equal([line.split(" (")[0] for line in done.lines()],
+          [f"run {n}: triple-fault" for n in (1, 2)])
 
 
 def memory_under_change_is_saved_as_it_was_at_one_moment(home):
@@ -495,6 +512,7 @@ if __name__ == "__main__":
          what_was_before_a_restore_comes_back,
          stopped_vm_is_started_by_a_restore,
          guest_is_rewound_in_place_a_hundred_times,
+         ended_guest_is_rewound_for_run_after_run,
          crashed_guest_is_rewound,
          memory_under_change_is_saved_as_it_was_at_one_moment,
          increments_are_small_and_go_back_as_a_chain,
