@@ -19,6 +19,7 @@
 #include "snapshot/memory.h"
 #include "snapshot/restore_journal.h"
 #include "snapshot/store.h"
+#include "snapshot/verify.h"
 #include "vmm/machine_state.h"
 #include "vmm/ram_image.h"
 
@@ -128,30 +129,13 @@ static int check_meta(struct restore *r, struct err *e)
 	return error;
 }
 
-/* Whole sections, with the right checksums. */
-static int check_state(const struct buf *state, struct err *e)
-{
-	struct state_section section;
-	size_t at = 0;
-	int r = state_read_header(state->data, state->len, &at, e);
-
-	while (!r) {
-		r = state_read_section(state->data, state->len, &at, &section,
-				       e);
-		if (r <= 0)
-			break;
-		r = 0;
-	}
-	return r;
-}
-
 static int read_machine(struct restore *r, int set, struct err *e)
 {
 	int error =
 		file_read(set, STORE_STATE, MACHINE_STATE_BYTES, &r->state, e);
 
 	if (!error)
-		error = check_state(&r->state, e);
+		error = snapshot_check_state(&r->state, e);
 	return error ? error : memory_open(r->dir, &r->meta, &r->memory, e);
 }
 

@@ -16,13 +16,15 @@ static const struct operation {
 	const char *name;
 	unsigned int min, max; /* arguments behind the name */
 	const char *usage;
-	int (*run)(const struct cli *cli, struct cli_vm *vm, struct err *e);
+	int (*run)(const struct cli *cli, struct cli_vm *vm, int *status,
+		   struct err *e);
 } operations[] = {
 	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create },
 	{ "list", 1, 1, "NAME", cli_snapshot_list },
 	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show },
 	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore },
 	{ "rewind", 1, 1, "NAME", cli_snapshot_rewind },
+	{ "verify", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_verify },
 	{ "delete", 2, 2, "NAME SNAPSHOT", cli_snapshot_delete },
 };
 
@@ -84,10 +86,12 @@ static json_t *labels(const struct cli *cli)
 	return all;
 }
 
-int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, struct err *e)
+int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, int *status,
+			struct err *e)
 {
 	json_t *body;
 
+	(void)status;
 	if (!vm->alive)
 		return cli_snapshot_create_offline(cli, vm, e);
 	body = json_object();
@@ -105,11 +109,12 @@ int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, struct err *e)
 	return post(cli, vm, "/v1/vm/snapshot", body, e);
 }
 
-int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm,
+int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm, int *status,
 			 struct err *e)
 {
 	json_t *body;
 
+	(void)status;
 	if (!vm->alive)
 		return cli_snapshot_restore_offline(cli, vm, e);
 	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));
@@ -123,19 +128,25 @@ int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm,
 	return post(cli, vm, "/v1/vm/restore", body, e);
 }
 
-int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, struct err *e)
+int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, int *status,
+			struct err *e)
 {
-	json_t *body = json_object();
+	json_t *body;
 
+	if (cli_has(cli, CLI_RUNS))
+		return cli_snapshot_loop(cli, vm, status, e);
+	body = json_object();
 	if (cli_has(cli, CLI_PAUSED))
 		json_object_set_new(body, "paused", json_true());
 	return post(cli, vm, "/v1/vm/rewind", body, e);
 }
 
-int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm, struct err *e)
+int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm, int *status,
+			struct err *e)
 {
 	json_t *body;
 
+	(void)status;
 	if (!vm->alive)
 		return cli_snapshot_delete_offline(cli, vm, e);
 	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));
@@ -176,10 +187,8 @@ int cli_snapshot_command(struct cli *cli)
 		return cli_fail_usage(&e);
 	}
 	r = cli_vm_open(&vm, &cli->home, cli->args[1], &e);
-	if (!r && o->run == cli_snapshot_rewind && cli_has(cli, CLI_RUNS))
-		r = cli_snapshot_loop(cli, &vm, &status, &e);
-	else if (!r)
-		r = o->run(cli, &vm, &e);
+	if (!r)
+		r = o->run(cli, &vm, &status, &e);
 	cli_vm_close(&vm);
 	if (!r)
 		return status;

@@ -7,17 +7,24 @@
 #include "control/cli/cli_vm.h"
 
 /*
- * Each, but the loop: vm is open, args[1] its name; what was printed is all
- * there is to say. Returns 0, or fills e.
+ * Each: vm is open, args[1] its name; what was printed is all there is to say.
+ * Returns 0, and may set *status; or fills e.
  */
-int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm,
+int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e);
-int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm,
+int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm, int *status,
 			 struct err *e);
-int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm,
+int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e);
-int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm,
+int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e);
+int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
+		      struct err *e);
+int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
+		      struct err *e);
+int cli_snapshot_verify(const struct cli *cli, struct cli_vm *vm, int *status,
+			struct err *e);
+
 /* N runs from a rewind to the guest's end; *status: of the first bad one. */
 int cli_snapshot_loop(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);
@@ -28,7 +35,5 @@ int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 				 struct err *e);
 int cli_snapshot_delete_offline(const struct cli *cli, struct cli_vm *vm,
 				struct err *e);
-int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, struct err *e);
-int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, struct err *e);
 
 #endif

@@ -127,12 +127,14 @@ static void print_json(const struct store_list *list, const char *current)
 				 "snapshots", all));
 }
 
-int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, struct err *e)
+int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
+		      struct err *e)
 {
 	char current[SNAPSHOT_ID_CHARS + 1];
 	struct store_list list;
 	int r = store_list(vm->dir, &list, e);
 
+	(void)status;
 	if (r)
 		return r;
 	store_current(vm->dir, current);
@@ -210,13 +212,15 @@ static void print_set(struct buf *out, const struct snapshot_meta *m,
 	print_disks(out, m);
 }
 
-int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, struct err *e)
+int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
+		      struct err *e)
 {
 	char current[SNAPSHOT_ID_CHARS + 1];
 	struct snapshot_meta m;
 	struct buf out;
 	int r = store_find(vm->dir, cli->args[2], &m, e);
 
+	(void)status;
 	if (r)
 		return r;
 	store_current(vm->dir, current);

@@ -249,7 +249,8 @@ static const struct cli_command rows[] = {
 {
 	.name = "snapshot", .group = CLI_GROUP_LIFE,
 	.summary = "Take snapshots, and go back to them",
-	.usage = "create|list|show|restore|rewind|delete NAME [SNAPSHOT]",
+	.usage = "create|list|show|verify|restore|rewind|delete NAME "
+		 "[SNAPSHOT]",
 	.about =
 	"create NAME [SNAPSHOT] keeps disks, memory and devices of one moment "
 	"while the guest runs: it stands still for about a millisecond, its "
@@ -257,7 +258,8 @@ static const struct cli_command rows[] = {
 	"--kind memory all but them; --incremental only the memory that has "
 	"changed since the current snapshot, on which it stands then. list NAME shows all, --tree which one "
 	"came from which (* is where the VM is); show NAME SNAPSHOT one of "
-	"them.\n\n"
+	"them. verify reads one, or all, with what it stands on, and holds it "
+	"against its checksums.\n\n"
 	"restore NAME SNAPSHOT goes back to it, by name or ID; what is there "
 	"now is kept as a snapshot before, unless --no-safety. A VM without a "
 	"process is started by it. --only brings a part back: disk (the VM "

@@ -330,6 +330,34 @@ def parts_come_back_alone(home):
     judge(image)
 
 
+def damage_anywhere_is_found_by_verify(home):
+    twin_disk(home, 3000)
+    home.amber("snapshot", "create", "twin", "one")
+    home.amber("snapshot", "create", "twin", "two", "--incremental")
+    done = home.amber("snapshot", "verify", "twin")
+    equal([line.split(":")[1] for line in done.lines()],
+          [f" snapshot {n} ({i}) is whole" for n, i in
+           ((s["name"], s["id"]) for s in snapshots(home, "twin")["snapshots"])])
+    one, two = snapshots(home, "twin")["snapshots"]
+    where = home.path("twin", "snapshots", one["id"])
+    for path, offset in ((f"{where}/memory", 0x100000), (f"{where}/memory.map", 100),
+                         (f"{where}/vmstate", 300), (one["disks"][0]["layer"], 65536 * 3)):
+        os.chmod(path, 0o644)
+        with open(path, "r+b") as f:
+            f.seek(offset)
+            good = f.read(8)
+            f.seek(offset)
+            f.write(bytes(b ^ 0x41 for b in good))
+        done = home.amber("snapshot", "verify", "twin", status=1)
+        check("snapshot one" in done.err and "damaged" in done.err, f"{path}: {done}")
+        if "memory" in path or "layer" in path:  # what it stands on
+            check("snapshot two" in done.err, f"{path}: {done}")
+        with open(path, "r+b") as f:
+            f.seek(offset)
+            f.write(good)
+    home.amber("snapshot", "verify", "twin", "two")
+
+
 def memory_alone_is_refused_when_disks_have_changed(home):
     twin_disk(home, 4000)
     home.amber("pause", "twin")
@@ -521,6 +549,7 @@ if __name__ == "__main__":
          stopped_vm_has_its_disks_kept,
          vm_is_started_from_a_snapshot_warm_or_cold,
          parts_come_back_alone,
+         damage_anywhere_is_found_by_verify,
          memory_alone_is_refused_when_disks_have_changed,
          raw_disk_is_refused_with_what_helps,
          killed_while_it_goes_back_disks_are_of_one_moment,
