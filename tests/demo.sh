@@ -78,6 +78,28 @@ run "$amber" stop counter
 run "$amber" log counter
 run "$amber" delete counter
 
+say "Snapshots while the guest runs: a tree; back to one, and forward again"
+run "$amber" run --detach --name counter --append 'period_ms=20' \
+	build/guests/nonce.elf
+run "$amber" snapshot create counter before
+run "$amber" snapshot create counter later --incremental
+run "$amber" snapshot restore counter before
+run "$amber" snapshot list counter --tree
+run "$amber" snapshot verify counter
+run "$amber" snapshot restore counter later --no-safety
+run "$amber" stop counter
+run "$amber" delete counter
+
+say "Rewound in place: test runs that begin warm, disk and memory together"
+run "$amber" disk create "$dir/twin.qcow2" 8M
+run "$amber" run --detach --name tests --append 'steps=2000' \
+	--disk "$dir/twin.qcow2" --on-poweroff pause build/guests/blk-twin.elf
+run "$amber" snapshot create tests warm
+run "$amber" snapshot rewind tests --count 3
+run "$amber" stop tests
+run "$amber" disk info --chain "$dir/twin.qcow2"
+run "$amber" delete tests
+
 say "A disk: what a guest flushed is there at the next start"
 truncate -s 16M "$dir/disk.raw"
 run "$amber" run --once --append 'blocks=64 flush=32' \
