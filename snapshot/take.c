@@ -120,6 +120,21 @@ static int describe(struct snapshot_take *t, const struct snapshot_order *o,
 	return r;
 }
 
+/*
+ * What the guest has written by now is on the disk before it stands still, so
+ * that little is left for that moment. Only a matter of time: an error comes
+ * up again in the flush that counts.
+ */
+static void flush_early(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	fdatasync(fd);
+	close(fd);
+}
+
 static int prepare_disk(struct snapshot_take *t, unsigned int i, uint64_t bytes,
 			struct err *e)
 {
@@ -140,6 +155,7 @@ static int prepare_disk(struct snapshot_take *t, unsigned int i, uint64_t bytes,
 		return 0;
 	r = snapshot_layer_path(disk->path, t->meta.id, &d->layer, e);
 	place.layer = d->layer;
+	flush_early(disk->path);
 	if (!r)
 		r = overlay_prepare_under(&t->overlay[i], &place, e);
 	if (r)

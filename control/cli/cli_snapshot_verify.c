@@ -31,8 +31,8 @@ static bool verify_one(const struct cli *cli, const struct cli_vm *vm,
 			(int)figures.layers, "leaks", (json_int_t)figures.leaks,
 			"duration_us", (json_int_t)us));
 	else if (!r)
-		printf("%s: snapshot %s (%s) is whole: %u of memory, %u "
-		       "layers (%s)\n",
+		printf("%s: snapshot %s (%s) is whole (memory images: %u, "
+		       "layers: %u, %s)\n",
 		       vm->name, m->name, m->id, figures.images, figures.layers,
 		       term_duration_us(us, took));
 	else

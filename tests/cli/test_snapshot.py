@@ -335,8 +335,8 @@ def damage_anywhere_is_found_by_verify(home):
     home.amber("snapshot", "create", "twin", "one")
     home.amber("snapshot", "create", "twin", "two", "--incremental")
     done = home.amber("snapshot", "verify", "twin")
-    equal([line.split(":")[1] for line in done.lines()],
-          [f" snapshot {n} ({i}) is whole" for n, i in
+    equal([line.split(" (memory")[0] for line in done.lines()],
+          [f"twin: snapshot {n} ({i}) is whole" for n, i in
            ((s["name"], s["id"]) for s in snapshots(home, "twin")["snapshots"])])
     one, two = snapshots(home, "twin")["snapshots"]
     where = home.path("twin", "snapshots", one["id"])
