@@ -438,6 +438,19 @@ static bool is_leftover(const char *name)
 		!strcmp(name + SNAPSHOT_ID_CHARS, GONE));
 }
 
+/* Nothing can be done with it, and nobody can say what it needs. */
+static bool has_no_meta(int store, const char *name)
+{
+	char path[NAME_MAX_BYTES];
+	struct stat st;
+
+	if (!is_id(name))
+		return false;
+	snprintf(path, sizeof(path), "%s/" STORE_META, name);
+	return fstatat(store, path, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+	       errno == ENOENT;
+}
+
 unsigned int store_sweep(int dir)
 {
 	int store = open_store(dir, false, NULL);
@@ -453,7 +466,8 @@ unsigned int store_sweep(int dir)
 		return 0;
 	}
 	while ((entry = readdir(d)) != NULL)
-		if (is_leftover(entry->d_name))
+		if (is_leftover(entry->d_name) ||
+		    has_no_meta(store, entry->d_name))
 			found += !file_remove_tree(store, entry->d_name, NULL);
 	closedir(d);
 	return found;
