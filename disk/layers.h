@@ -31,6 +31,12 @@ int layers_commit(struct layer_job *job, struct err *e);
 int layers_stream(struct layer_job *job, const char *base, struct err *e);
 
 /*
+ * The same for the image right behind it alone. Of a frozen layer, too, which
+ * shows what it showed: it stands for both then.
+ */
+int layers_merge_below(struct layer_job *job, struct err *e);
+
+/*
  * The top gets another backing file (NULL: none). Unless is_unsafe, what
  * differs is copied into the top first, so that the disk shows what it
  * showed. -ENOSPC: the name does not fit into the header.

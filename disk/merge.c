@@ -101,23 +101,23 @@ static int check(const struct merge *m, struct err *e)
  * Whoever owns a frozen file may lift that for a moment: no more than one
  * call lies between, for a kill there leaves it so.
  */
-static int open_frozen(const struct layer *l, struct err *e)
+int frozen_open(int frozen, const char *path, struct err *e)
 {
 	char self[32];
 	struct stat st;
 	int fd, error;
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", l->fd);
-	if (fstat(l->fd, &st) < 0 || fchmod(l->fd, st.st_mode | 0200) < 0)
-		return err_sys(e, -errno, "%s: it can't be written", l->path);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", frozen);
+	if (fstat(frozen, &st) < 0 || fchmod(frozen, st.st_mode | 0200) < 0)
+		return err_sys(e, -errno, "%s: it can't be written", path);
 	fd = open(self, O_RDWR | O_CLOEXEC);
 	error = errno;
-	if (fchmod(l->fd, st.st_mode) < 0 && fd >= 0) {
+	if (fchmod(frozen, st.st_mode) < 0 && fd >= 0) {
 		error = errno;
 		close(fd);
 		fd = -1;
 	}
-	return fd < 0 ? err_sys(e, -error, "%s", l->path) : fd;
+	return fd < 0 ? err_sys(e, -error, "%s", path) : fd;
 }
 
 static int open_to_write(struct merge *m, const struct layer *l, struct err *e)
@@ -131,7 +131,7 @@ static int open_to_write(struct merge *m, const struct layer *l, struct err *e)
 	};
 	int r;
 
-	config.locked_fd = open_frozen(l, e);
+	config.locked_fd = frozen_open(l->fd, l->path, e);
 	if (config.locked_fd < 0)
 		return config.locked_fd;
 	r = disk_open(&m->into, &config, e);

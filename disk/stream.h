@@ -71,4 +71,10 @@ struct merge {
 int merge_start(struct merge *m, struct err *e);
 void merge_cancel(struct merge *m);
 
+/*
+ * Opens the file that is open in `frozen`, and that nobody may write to, to
+ * be written: by its owner. A descriptor. Not locked.
+ */
+int frozen_open(int frozen, const char *path, struct err *e);
+
 #endif
