@@ -142,6 +142,7 @@ void api_snapshot_delete(struct call *call)
 	struct snapshot_op_order order = {
 		.kind = OP_DELETE,
 		.force = call_number(call, "force", 0),
+		.children = call_number(call, "children", 0),
 	};
 
 	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));

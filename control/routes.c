@@ -173,6 +173,8 @@ static const struct route_param rewind_params[] = {
 static const struct route_param delete_params[] = {
 	SNAPSHOT,
 	{ "force", PARAM_BODY, PARAM_BOOL, 1, "although it is pinned" },
+	{ "children", PARAM_BODY, PARAM_BOOL, 1,
+	  "all that came from it as well" },
 	REASON,
 };
 

@@ -19,7 +19,7 @@
 #include "control/limits.h"
 #include "control/text.h"
 #include "control/version.h"
-#include "snapshot/store.h"
+#include "snapshot/remove.h"
 #include "vmm/machine.h"
 
 #define CONFIG_BYTES (1u << 20)
@@ -271,21 +271,12 @@ static int restore_or_rewind(struct snapshot_op *op, struct err *e)
 
 static int delete (struct snapshot_op *op, struct err *e)
 {
-	struct snapshot_meta m;
-	int r = store_find(op->c->dir, op->order.what, &m, e);
+	const struct removal order = { op->order.what, op->order.children,
+				       op->order.force };
+	struct tidy_done done = { .removed = 0 };
 
-	if (!r && m.is_pinned && !op->order.force)
-		r = err_set(e, -EPERM,
-			    "snapshot %s is pinned (--force, or amber snapshot "
-			    "unpin)",
-			    m.name);
-	if (!r)
-		r = store_remove(op->c->dir, &m, e);
-	if (!r)
-		snprintf(op->text, sizeof(op->text), "snapshot %s (%s) deleted",
-			 m.name, m.id);
-	snapshot_meta_fini(&m);
-	return r;
+	return remove_snapshots(op->c->dir, op->c->config, &order, &done,
+				op->text, sizeof(op->text), e);
 }
 
 static void *op_main(void *arg)

@@ -25,7 +25,8 @@ struct snapshot_op_order {
 	enum restore_part part;		  /* OP_RESTORE */
 	char disk[DEVICE_ID_MAX + 1];	  /* of that part; "": all */
 	bool paused, safety, force;
-	bool quiesce; /* OP_CREATE: file systems frozen by the agent */
+	bool children; /* OP_DELETE */
+	bool quiesce;  /* OP_CREATE: file systems frozen by the agent */
 };
 
 /*

@@ -25,6 +25,7 @@
 #include "control/control.h"
 #include "control/exit_codes.h"
 #include "control/home.h"
+#include "control/leftovers.h"
 #include "control/limits.h"
 #include "control/once.h"
 #include "control/ports.h"
@@ -32,7 +33,6 @@
 #include "control/server.h"
 #include "control/stdio_console.h"
 #include "snapshot/restore.h"
-#include "snapshot/store.h"
 
 struct vmm {
 	const struct vmm_options *opt; /* borrowed */
@@ -53,6 +53,7 @@ struct vmm {
 
 	bool is_ending, server_drained, stdio_drained;
 	bool owns_run_dir; /* it is removed at the end */
+	char leftovers[LEFTOVERS_TEXT];
 	struct loop_timer end_timer;
 	struct vm_end end;
 	int exit_code;
@@ -294,7 +295,6 @@ static int load_dir(struct vmm *v, struct err *e)
 	r = restore_recover(v->dir, e);
 	if (r)
 		return r;
-	store_sweep(v->dir);
 	return config_load(v->config, v->dir, e);
 }
 
@@ -334,7 +334,25 @@ static int load_config(struct vmm *v, struct err *e)
 			 : v->opt->stdio ? CONFIG_FOREGROUND
 					 : CONFIG_KEPT);
 	r = config_check(c, e);
+	if (!r && v->opt->dir)
+		leftovers_remove(v->dir, c, v->leftovers);
 	return r ? r : run_dir_set(c, v->opt->socket, &v->owns_run_dir, e);
+}
+
+/* One line: what a process that was killed had left. */
+static void note_leftovers(struct vmm *v)
+{
+	if (*v->leftovers)
+		control_note(
+			v->control,
+			&(struct event_note){
+				.kind = "swept",
+				.state = VM_DEFINED,
+				.cause = vm_cause_text(VM_CAUSE_NONE),
+				.actor = { .kind = "policy", .uid = getuid() },
+				.reason = "",
+				.text = v->leftovers,
+			});
 }
 
 static int make_control(struct vmm *v, struct err *e)
@@ -350,7 +368,11 @@ static int make_control(struct vmm *v, struct err *e)
 		return r;
 	config.loop = v->loop;
 	r = once_init(&v->once, v->opt->once, v->opt->expect, e);
-	return r ? r : control_create(&v->control, &config, e);
+	if (!r)
+		r = control_create(&v->control, &config, e);
+	if (!r)
+		note_leftovers(v);
+	return r;
 }
 
 static int make_server(struct vmm *v, struct err *e)

@@ -69,4 +69,7 @@ int rewind_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e);
  */
 int restore_recover(int dir, struct err *e);
 
+/* Is there something that restore_recover() would end? */
+bool restore_is_open(int dir);
+
 #endif

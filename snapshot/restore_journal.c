@@ -2,6 +2,7 @@
 /* snapshots/restoring, written, read and undone. */
 #include "snapshot/restore_journal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,4 +171,9 @@ int restore_recover(int dir, struct err *e)
 		err_sys(e, r, STORE_DIR "/" JOURNAL);
 	buf_fini(&text);
 	return r;
+}
+
+bool restore_is_open(int dir)
+{
+	return !faccessat(dir, STORE_DIR "/" JOURNAL, F_OK, 0);
 }

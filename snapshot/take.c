@@ -23,6 +23,7 @@
 #include "snapshot/disks.h"
 #include "snapshot/memory.h"
 #include "snapshot/store.h"
+#include "snapshot/unused.h"
 #include "vmm/machine.h"
 #include "vmm/machine_state.h"
 
@@ -207,6 +208,8 @@ static int make_ready(struct snapshot_take *t, const struct snapshot_order *o,
 		r = find_base(t, e);
 	for (i = 0; i < t->config->disks && !r; i++)
 		r = prepare_disk(t, i, o->disk_bytes[i], e);
+	if (!r) /* should there be no set in the end */
+		r = unused_note(t->dir, &t->meta, e);
 	KILL_POINT("snapshot-begun");
 	return r;
 }
@@ -349,6 +352,7 @@ int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e)
 	if (r)
 		return r;
 	t->is_published = true;
+	unused_forget(t->dir, &t->meta, NULL);
 	return store_set_current(t->dir, t->meta.id, e);
 }
 

@@ -9,7 +9,8 @@
  *   snapshot_end()      what is not finished is gone
  *
  * The disks are right whatever happens in between: a layer that no set names
- * is a layer like others. One thread at a time, not the loop's: they block.
+ * is in the list of unused ones (snapshot/unused.h). One thread at a time, not
+ * the loop's: they block.
  */
 #ifndef AMBER_SNAPSHOT_TAKE_H
 #define AMBER_SNAPSHOT_TAKE_H

@@ -22,7 +22,7 @@
 
 #define CLI_OPTIONS_MAX \
 	32 /* per command, with CLI_END; the configuration's aside */
-#define CLI_EXAMPLES_MAX 4
+#define CLI_EXAMPLES_MAX 5
 #define CLI_JOBS_MAX	 64
 #define CLI_JOBS_DEFAULT 8
 
@@ -96,6 +96,8 @@ enum cli_opt {
 	CLI_FROM,
 	CLI_ONLY,
 	CLI_RUNS,
+	CLI_CHILDREN,
+	CLI_NO_MERGE,
 	CLI_OPTION_COUNT
 };
 

@@ -147,6 +147,10 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	      "What of it comes back (default: all there is)"),
 	SWITCH(CLI_QUIESCE, 'q', "quiesce",
 	       "With file systems frozen by the guest's agent"),
+	SWITCH(CLI_CHILDREN, 0, "children",
+	       "Delete all that came from it as well"),
+	SWITCH(CLI_NO_MERGE, 0, "no-merge",
+	       "Leave merging layers of a stopped VM to its next start"),
 	SWITCH(CLI_TREE, 0, "tree", "Which one came from which"),
 	SWITCH(CLI_DIRECT, 0, "direct", "Without the page cache (O_DIRECT)"),
 };

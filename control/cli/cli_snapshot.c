@@ -43,9 +43,8 @@ static const char *snapshot_arg(const struct cli *cli)
 	return cli->nargs > 2 ? cli->args[2] : NULL;
 }
 
-/* Posts the body (taken over) and prints what came of it. */
-static int post(const struct cli *cli, struct cli_vm *vm, const char *target,
-		json_t *body, struct err *e)
+int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
+		      const char *target, json_t *body, struct err *e)
 {
 	json_t *answer = NULL;
 	char *text;
@@ -106,7 +105,7 @@ int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, int *status,
 		json_object_set_new(body, "incremental", json_true());
 	if (cli_has(cli, CLI_QUIESCE))
 		json_object_set_new(body, "quiesce", json_true());
-	return post(cli, vm, "/v1/vm/snapshot", body, e);
+	return cli_snapshot_post(cli, vm, "/v1/vm/snapshot", body, e);
 }
 
 int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm, int *status,
@@ -125,7 +124,7 @@ int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm, int *status,
 		json_object_set_new(body, "safety", json_false());
 	if (cli_has(cli, CLI_FORCE_OLD))
 		json_object_set_new(body, "force", json_true());
-	return post(cli, vm, "/v1/vm/restore", body, e);
+	return cli_snapshot_post(cli, vm, "/v1/vm/restore", body, e);
 }
 
 int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, int *status,
@@ -138,21 +137,7 @@ int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, int *status,
 	body = json_object();
 	if (cli_has(cli, CLI_PAUSED))
 		json_object_set_new(body, "paused", json_true());
-	return post(cli, vm, "/v1/vm/rewind", body, e);
-}
-
-int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm, int *status,
-			struct err *e)
-{
-	json_t *body;
-
-	(void)status;
-	if (!vm->alive)
-		return cli_snapshot_delete_offline(cli, vm, e);
-	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));
-	if (cli_has(cli, CLI_FORCE_OLD))
-		json_object_set_new(body, "force", json_true());
-	return post(cli, vm, "/v1/vm/snapshot/delete", body, e);
+	return cli_snapshot_post(cli, vm, "/v1/vm/rewind", body, e);
 }
 
 /* --- which ----------------------------------------------------------- */

@@ -3,6 +3,8 @@
 #ifndef AMBER_CONTROL_CLI_SNAPSHOT_H
 #define AMBER_CONTROL_CLI_SNAPSHOT_H
 
+#include <jansson.h>
+
 #include "control/cli/cli.h"
 #include "control/cli/cli_vm.h"
 
@@ -33,7 +35,15 @@ int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 				struct err *e);
 int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 				 struct err *e);
-int cli_snapshot_delete_offline(const struct cli *cli, struct cli_vm *vm,
-				struct err *e);
+
+/*
+ * The lock of a VM without a process, a descriptor; and what one that was
+ * killed had begun to restore is ended.
+ */
+int cli_snapshot_lock(struct cli_vm *vm, struct err *e);
+
+/* Posts body, which is taken over, and prints what came of it. */
+int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
+		      const char *target, json_t *body, struct err *e);
 
 #endif

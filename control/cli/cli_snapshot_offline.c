@@ -21,8 +21,7 @@
 #include "snapshot/suspend.h"
 #include "snapshot/take.h"
 
-/* The lock; and what a process that was killed had begun is ended. */
-static int lock_vm(struct cli_vm *vm, struct err *e)
+int cli_snapshot_lock(struct cli_vm *vm, struct err *e)
 {
 	int lock = vmdir_lock(vm->dir, vm->name, e), r;
 
@@ -101,7 +100,7 @@ int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 
 	if (r)
 		return r;
-	lock = lock_vm(vm, e);
+	lock = cli_snapshot_lock(vm, e);
 	if (lock < 0)
 		return lock;
 	text_copy(o.name, sizeof(o.name), name);
@@ -167,7 +166,7 @@ static int prepare(const struct cli *cli, struct cli_vm *vm, bool is_config,
 		   struct err *e)
 {
 	struct snapshot_meta m = { .disks = 0 };
-	int lock = lock_vm(vm, e), r;
+	int lock = cli_snapshot_lock(vm, e), r;
 
 	if (lock < 0)
 		return lock;
@@ -217,28 +216,4 @@ int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 			: prepare(cli, vm, is_config, e);
 
 	return r || is_config ? r : start(cli, vm, e);
-}
-
-/* --- deleting -------------------------------------------------------- */
-
-int cli_snapshot_delete_offline(const struct cli *cli, struct cli_vm *vm,
-				struct err *e)
-{
-	struct snapshot_meta m = { .disks = 0 };
-	int lock = lock_vm(vm, e), r;
-
-	if (lock < 0)
-		return lock;
-	r = store_find(vm->dir, cli->args[2], &m, e);
-	if (!r && m.is_pinned && !cli_has(cli, CLI_FORCE_OLD))
-		r = err_set(e, -EPERM, "snapshot %s is pinned (--force)",
-			    m.name);
-	if (!r)
-		r = store_remove(vm->dir, &m, e);
-	if (!r)
-		printf("%s: snapshot %s (%s) deleted\n", vm->name, m.name,
-		       m.id);
-	snapshot_meta_fini(&m);
-	close(lock);
-	return r;
 }

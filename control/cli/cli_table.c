@@ -269,19 +269,28 @@ static const struct cli_command rows[] = {
 	"(--on-poweroff pause), prints how it ended and gives the status of the "
 	"first run that did not end well.\n\n"
 	"Disks of a snapshot stay layers beside their image (root.qcow2, "
-	"root.ID.qcow2); raw images can't have layers. delete NAME SNAPSHOT "
-	"takes state and memory away; a layer goes with the last disk that "
-	"stands on it.",
+	"root.ID.qcow2); raw images can't have layers.\n\n"
+	"delete NAME SNAPSHOT takes it away; the VM's disks and memory stay as "
+	"they are. What came from it has come from its parent then, and if the "
+	"VM came from it so has the VM. --children deletes all that came from "
+	"it as well, the current one too, and nothing when one of them is "
+	"pinned and --force is missing. Layers that no disk and no other "
+	"snapshot stands on go at once; each of the others is merged into "
+	"what stands on it: in the background while the VM runs, by the "
+	"command itself when it is stopped, at its next start with "
+	"--no-merge.",
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
 		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
 		     CLI_RUNS, CLI_WAIT_TIMEOUT,
+		     CLI_CHILDREN, CLI_NO_MERGE,
 		     CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber snapshot create web before-upgrade",
 		      "amber snapshot list web --tree",
 		      "amber snapshot restore web before-upgrade",
-		      "amber snapshot rewind web" },
+		      "amber snapshot rewind web",
+		      "amber snapshot delete web before-upgrade --children" },
 	.run = cli_snapshot_command,
 },
 {
