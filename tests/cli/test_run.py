@@ -117,7 +117,8 @@ def a_users_stop_never_restarts(home):
 def not_ready_in_time_is_told(home):
     home.amber("run", "-d", "--name", "web", "--ready", "login:", "--ready-timeout",
                "1", guest("idle"))
-    result = home.amber("wait", "web", "--for", "ready", "--timeout", "20", status=None)
+    home.amber("wait", "web", "--for", "paused", "--timeout", "20")
+    result = home.amber("wait", "web", "--for", "ready", "--timeout", "1", status=None)
     check(result.status != 0, result)
     records = home.amber("journal", "--json", "web").json()
     check(any("ready-timeout" in (r["kind"], r.get("cause")) for r in records),
