@@ -34,6 +34,8 @@ struct control_hooks {
 	void (*output_ready)(void *ctx);
 	/* The process is to end; once. */
 	void (*gone)(void *ctx, const struct vm_end *end);
+	/* An operation on snapshots has ended. May be NULL. */
+	void (*op_ended)(void *ctx);
 };
 
 struct control_config {

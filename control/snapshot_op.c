@@ -385,6 +385,8 @@ static void on_end(void *ctx)
 
 	pthread_join(op->thread, NULL);
 	c->snapshot_op = NULL;
+	if (c->hooks.op_ended)
+		c->hooks.op_ended(c->hooks.ctx);
 	if (op->list) {
 		json_decref(c->snapshots);
 		c->snapshots = json_incref(op->list);
@@ -404,7 +406,8 @@ static void on_end(void *ctx)
 static void on_cancel(struct call *call)
 {
 	call->control->snapshot_op->call = NULL;
-	call_problem(call, PROBLEM_ENDING, "nobody waits for its end");
+	call_problem(call, PROBLEM_ENDING,
+		     "the VM ends; what was begun is finished");
 	call_finish(call);
 }
 
@@ -438,6 +441,8 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	if (c->snapshot_op)
 		return err_set(e, -EBUSY,
 			       "another operation on snapshots is under way");
+	if (order->kind == OP_CREATE && !vm_machine(c->vm))
+		return err_set(e, -EBUSY, "the machine is not there yet");
 	op = calloc(1, sizeof(*op));
 	if (!op)
 		return err_sys(e, -ENOMEM, "snapshot");

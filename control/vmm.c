@@ -61,10 +61,22 @@ struct vmm {
 
 /* --- the end ------------------------------------------------------------ */
 
+/* A snapshot that is being written is worth waiting for, unless somebody
+ * insists. */
+static bool may_end(const struct vmm *v)
+{
+	return !v->control->snapshot_op || v->signals > 1;
+}
+
 static void check_end(struct vmm *v)
 {
-	if (v->is_ending && v->server_drained && v->stdio_drained)
+	if (v->is_ending && v->server_drained && v->stdio_drained && may_end(v))
 		loop_stop(v->loop);
+}
+
+static void on_op_ended(void *ctx)
+{
+	check_end(ctx);
 }
 
 static void on_server_drained(void *ctx)
@@ -203,6 +215,7 @@ static void on_signal(void *ctx, uint32_t events)
 		submit(v, VM_CMD_SHUTDOWN, reason, true, on_shut_down);
 	else
 		submit(v, VM_CMD_STOP, reason, true, on_stopped);
+	check_end(v);
 }
 
 /* --- the start ---------------------------------------------------------- */
@@ -360,7 +373,8 @@ static int make_control(struct vmm *v, struct err *e)
 	struct control_config config = {
 		.config = v->config,
 		.dir = v->dir,
-		.hooks = { v, on_output, on_output_ready, on_gone },
+		.hooks = { v, on_output, on_output_ready, on_gone,
+			   on_op_ended },
 	};
 	int r = loop_create(&v->loop, e);
 

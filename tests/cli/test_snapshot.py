@@ -39,8 +39,9 @@ def after_going_back(home, name, known):
     return []
 
 
-def create(home, name="web", kernel="nonce", append="period_ms=10", *more, ends="stop"):
-    home.amber("create", "--name", name, "--append", append, "--memory", "64M",
+def create(home, name="web", kernel="nonce", append="period_ms=10", *more, ends="stop",
+           memory="64M"):
+    home.amber("create", "--name", name, "--append", append, "--memory", memory,
                "--on-poweroff", ends, *more, guest(kernel))
 
 
@@ -404,6 +405,24 @@ def killed_while_it_goes_back_disks_are_of_one_moment(home):
     check("FAIL" not in log and not re.search("bad=[1-9]", log), log[-2000:])
 
 
+def snapshot_is_finished_though_the_guest_has_ended(home):
+    create(home, "web", "ring3", "mib=300 rounds=0", memory="512M", ends="exit")
+    home.amber("start", "web")
+    await_true(lambda: "ready" in home.amber("log", "web").out)
+    time.sleep(1)
+    child = home.start("snapshot", "create", "web", "one")
+    await_true(lambda: any(n.endswith(".new") for n in
+                           os.listdir(home.path("web", "snapshots")))
+               if os.path.isdir(home.path("web", "snapshots")) else False)
+    time.sleep(0.05)
+    home.amber("stop", "web")
+    child.wait(60)
+    await_true(lambda: not home.vmm_pids())
+    done = home.amber("snapshot", "verify", "web")
+    check("one" in done.out or not snapshots(home)["snapshots"], done)
+    equal([n for n in os.listdir(home.path("web", "snapshots")) if "." in n], [])
+
+
 def mistakes_get_one_line(home):
     create(home)
     for line, status, text in (
@@ -553,6 +572,7 @@ if __name__ == "__main__":
          memory_alone_is_refused_when_disks_have_changed,
          raw_disk_is_refused_with_what_helps,
          killed_while_it_goes_back_disks_are_of_one_moment,
+         snapshot_is_finished_though_the_guest_has_ended,
          mistakes_get_one_line,
          snapshot_is_described_listed_and_deleted,
          damaged_snapshot_leaves_the_guest_running,
