@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/kill_point.h"
+#include "snapshot/disks.h"
 #include "vmm/machine_state.h"
 #include "vmm/ram_image.h"
 
@@ -29,40 +30,24 @@
 
 /* --- what the disks are ---------------------------------------------- */
 
-struct identity {
-	json_int_t inode, bytes, changed_ns;
-};
-
-static int identify(const char *path, struct identity *out, struct err *e)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return err_sys(e, -errno, "%s", path);
-	*out = (struct identity){
-		.inode = (json_int_t)st.st_ino,
-		.bytes = (json_int_t)st.st_size,
-		.changed_ns = (json_int_t)st.st_mtim.tv_sec * 1000000000 +
-			      st.st_mtim.tv_nsec,
-	};
-	return 0;
-}
-
 static int describe_disks(const struct vm_config *c, json_t *disks,
 			  struct err *e)
 {
-	struct identity is;
 	unsigned int i;
 	int r = 0;
 
 	for (i = 0; i < c->disks && !r; i++) {
-		r = identify(c->disk[i].path, &is, e);
+		struct snapshot_disk is = { .path = c->disk[i].path };
+
+		r = snapshot_disk_identify(&is, e);
 		if (!r &&
 		    json_array_append_new(
 			    disks,
 			    json_pack("{s:s, s:I, s:I, s:I}", "id",
-				      c->disk[i].id, "inode", is.inode, "bytes",
-				      is.bytes, "changed_ns", is.changed_ns)))
+				      c->disk[i].id, "inode",
+				      (json_int_t)is.inode, "bytes",
+				      (json_int_t)is.file_bytes, "changed_ns",
+				      (json_int_t)is.changed_ns)))
 			r = err_sys(e, -ENOMEM, "%s", META);
 	}
 	return r;
@@ -73,19 +58,19 @@ static json_int_t number(const json_t *j, const char *key)
 	return json_integer_value(json_object_get(j, key));
 }
 
-/* Memory remembers what the disk was: another one would be torn by it. */
 static int check_disk(const struct vm_disk *disk, const json_t *was,
 		      struct err *e)
 {
-	struct identity is;
-	int r = identify(disk->path, &is, e);
+	struct snapshot_disk then = {
+		.path = disk->path,
+		.inode = (uint64_t)number(was, "inode"),
+		.file_bytes = (uint64_t)number(was, "bytes"),
+		.changed_ns = (uint64_t)number(was, "changed_ns"),
+	};
+	int r = snapshot_disk_check(&then, e);
 
-	if (r)
+	if (r != -ESTALE)
 		return r;
-	if (is.inode == number(was, "inode") &&
-	    is.bytes == number(was, "bytes") &&
-	    is.changed_ns == number(was, "changed_ns"))
-		return 0;
 	return err_set(e, -ESTALE,
 		       "%s: %s was changed since the VM was suspended: the "
 		       "guest would damage it (amber start --cold drops what "
