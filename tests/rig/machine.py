@@ -122,7 +122,7 @@ def sweep(rig_dir):
             shutil.rmtree(os.path.join(rig_dir, name), ignore_errors=True)
 
 
-def _die_with_parent():
+def die_with_parent():
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -167,7 +167,7 @@ class Machine:
                     self._process = subprocess.Popen(
                         command, stdin=subprocess.PIPE, pass_fds=[fd],
                         stdout=subprocess.PIPE, stderr=log,
-                        preexec_fn=_die_with_parent)
+                        preexec_fn=die_with_parent)
             except OSError as error:
                 ours.close()
                 self.close()

@@ -7,6 +7,10 @@ runs the jobs and prints a line for each promise.
 Exit status: 0 all kept, 1 something broken, 77 the rig can't run here.
 
   run_rig_tests.py [--only JOB]... [--build DIR] [--figures FILE]
+                   [--fio-mib N]
+
+Several jobs: as many at once as there are CPUs, each in a process of its own
+that says what it has to say when it is over.
 
 Invariant: a promise that a job has announced and not reported is broken;
 a job that ends without a single announcement is broken as a whole.
@@ -14,6 +18,8 @@ a job that ends without a single announcement is broken as a whole.
 import argparse
 import collections
 import json
+import multiprocessing
+import multiprocessing.connection
 import os
 import re
 import shutil
@@ -31,15 +37,16 @@ TRIES = 3
 LOADED_AT_RUN_TIME = ["libcurl.so.4"]  # by amber, with dlopen
 DISK_GUEST = ["vmlinuz", "initrd-disk.img", "root.raw"]
 JOBS = {  # name: (script, what it needs, options of the rig's machine)
-    "linux": ("linux.sh", ["vmlinuz", "initrd.img"], {}),
-    "guests": ("guests.sh", ["guests"], {}),
-    "memory": ("memory.sh", ["vmlinuz", "initrd.img"], {"mem": 4608}),
-    "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],
-                     {"mem": 4608, "icount": True}),
+    # The longest come first, so that they end side by side.
     "disk": ("disk.sh", DISK_GUEST, {}),
     "qcow2": ("qcow2.sh", ["vmlinuz", "initrd-disk.img", "root.qcow2"], {}),
-    "net": ("net.sh", DISK_GUEST + ["passt", "socat"], {}),
     "agent": ("agent.sh", DISK_GUEST, {}),
+    "linux": ("linux.sh", ["vmlinuz", "initrd.img"], {}),
+    "net": ("net.sh", DISK_GUEST + ["passt", "socat"], {}),
+    "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],
+                     {"mem": 4608, "icount": True}),
+    "guests": ("guests.sh", ["guests"], {}),
+    "memory": ("memory.sh", ["vmlinuz", "initrd.img"], {"mem": 4608}),
 }
 LARGE = ["root.raw", "root.qcow2"]  # on a file system of their own, not in L1's memory
 TOOLS = ["passt", "socat"]  # of this machine, brought with their libraries
@@ -151,7 +158,7 @@ def missing(build):
     return None
 
 
-def run_job(name, build, show, tries=TRIES):
+def run_job(name, build, show, words="", tries=TRIES):
     """One job, from the start again when the rig itself has stopped: then it
     has said nothing about amber."""
     script, needs, options = JOBS[name]
@@ -159,7 +166,7 @@ def run_job(name, build, show, tries=TRIES):
     trouble = None
     began = time.monotonic()
     with open(os.path.join(parts.HERE, "jobs", script)) as stream:
-        text = stream.read()
+        text = words + stream.read()
     try:
         rig.run(text, what_to_put(build, needs), write=report.write,
                 shape=machine.Shape(**options),
@@ -172,7 +179,7 @@ def run_job(name, build, show, tries=TRIES):
         if tries > 1:
             show("rig job %s: again, for %s" % (
                 name, trouble.replace("\n", "\n  | ")))
-            return run_job(name, build, show, tries - 1)
+            return run_job(name, build, show, words, tries - 1)
     except (TimeoutError, machine.RigError, OSError,
             parts.debian.PartsError) as error:
         trouble = str(error)
@@ -184,6 +191,40 @@ def run_job(name, build, show, tries=TRIES):
     return report
 
 
+def _run_aside(pipe, name, build, words):
+    machine.die_with_parent()
+    lines = []
+    report = run_job(name, build, lines.append, words)
+    pipe.send((lines, report.promises, report.figures))
+
+
+def run_side_by_side(names, build, show, words, at_once):
+    """The jobs' reports, in the order in which they end.
+
+    The processes are daemons: they end, through their clean-up, with this one.
+    """
+    waiting, running, reports = list(names), {}, []
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            name = waiting.pop(0)
+            ours, theirs = multiprocessing.Pipe(duplex=False)
+            multiprocessing.Process(
+                target=_run_aside, args=(theirs, name, build, words),
+                daemon=True).start()
+            theirs.close()
+            running[ours] = name
+        for pipe in multiprocessing.connection.wait(list(running)):
+            name, report = running.pop(pipe), Report(show)
+            try:
+                lines, report.promises, report.figures = pipe.recv()
+                for line in lines:
+                    show(line)
+            except EOFError:
+                report.finish("the process of job %s died" % name)
+            reports.append(report)
+    return reports
+
+
 def main():
     parser = argparse.ArgumentParser(description="Run amber in the rig.")
     parser.add_argument("--only", action="append", choices=sorted(JOBS),
@@ -192,6 +233,9 @@ def main():
                         help="where amber and amber-vmm lie")
     parser.add_argument("--figures", metavar="FILE",
                         help="write the figures there, as JSON")
+    parser.add_argument("--fio-mib", type=int, metavar="N",
+                        help="what fio writes to each file and disk "
+                        "(default: jobs/disklib.sh)")
     options = parser.parse_args()
     rig.exit_on_signals()
 
@@ -213,8 +257,14 @@ def main():
     if reason:
         show("FAIL rig: " + reason)
         return 1
-    reports = [run_job(name, options.build, show)
-               for name in names]
+    words = ("export FIO_MIB=%d\n" % options.fio_mib
+             if options.fio_mib else "")
+    at_once = min(len(names), len(os.sched_getaffinity(0)))
+    if at_once == 1:
+        reports = [run_job(name, options.build, show, words)
+                   for name in names]
+    else:
+        reports = run_side_by_side(names, options.build, show, words, at_once)
     if options.figures:
         figures = {k: v for r in reports for k, v in r.figures.items()}
         parts.write_file(options.figures, json.dumps(figures).encode())

@@ -115,6 +115,35 @@ class Unit(unittest.TestCase):
     def test_report_breaks_a_job_that_says_nothing(self):
         self.assertEqual(self.report("hello\n").count("failed"), 1)
 
+    def side_by_side(self, job):
+        said = []
+        with unittest.mock.patch.object(run_rig_tests, "run_job", job):
+            reports = run_rig_tests.run_side_by_side(
+                ["a", "b", "c"], "build", said.append, "words", 2)
+        return said, reports
+
+    def test_jobs_side_by_side_are_all_reported_each_in_one_piece(self):
+        def job(name, build, show, words):
+            report = run_rig_tests.Report(show)
+            for line in ("plan " + name, "promise %s ok 1" % name,
+                         "figure f%s 7" % name):
+                report.write((line + "\n").encode())
+            show(words + " of " + name)
+            return report
+        said, reports = self.side_by_side(job)
+        self.assertEqual(sum(r.count("ok") for r in reports), 3)
+        self.assertEqual({k for r in reports for k in r.figures},
+                         {"fa", "fb", "fc"})
+        self.assertEqual(sorted(said[2::3]),
+                         ["words of " + name for name in "abc"])
+
+    def test_job_whose_process_dies_is_broken(self):
+        def job(name, *_):
+            os._exit(1)
+        said, reports = self.side_by_side(job)
+        self.assertEqual([r.count("failed") for r in reports], [1, 1, 1])
+        self.assertIn("the process of job a died", "".join(said))
+
 
 class Live(unittest.TestCase):
     def run_job(self, script, **options):
