@@ -22,9 +22,8 @@ plan agent_answers \
 	entropy_comes_from_the_device
 
 start_agent() {
-	run_guest "$vm" job=agent --cpus 2 --disk root.raw --agent on \
-		--balloon on || return
-	wait_for_fact agent_is_up=ok || return
+	run_until agent_is_up=ok "$vm" job=agent --cpus 2 --disk root.raw \
+		--agent on --balloon on || return
 	wait_until amber agent "$vm" ping
 }
 
@@ -92,8 +91,8 @@ power_button() {
 
 # The port is there, but nobody has opened it in the guest.
 no_agent() {
-	run_guest "$vm" "job=boot then=idle" --disk root.raw --agent on || return
-	wait_for_fact job_end=ok || return
+	run_until job_end=ok "$vm" "job=boot then=idle" --disk root.raw \
+		--agent on || return
 	if amber agent "$vm" ping; then
 		echo "somebody answered"
 		return 1
@@ -102,9 +101,8 @@ no_agent() {
 }
 
 balloon() {
-	run_guest "$vm" "job=balloon balloon=watch" --disk root.raw \
-		--balloon on || return
-	wait_for_fact balloon_watches=1 || return
+	run_until balloon_watches=1 "$vm" "job=balloon balloon=watch" \
+		--disk root.raw --balloon on || return
 	amber balloon "$vm" 160M || return
 	wait_for_fact balloon_takes_memory=ok || return
 	amber balloon "$vm" 256M || return

@@ -37,10 +37,10 @@ boot() {
 hard_stop() {
 	amber delete "$vm"
 	# shellcheck disable=SC2086 # options are words
-	run_guest "$vm" "job=fio then=idle mib=8" $ROOT $DATA || return
-	wait_for_fact job_end=ok || return
+	run_until job_end=ok "$vm" "job=fio then=idle mib=$FIO_MIB" \
+		$ROOT $DATA || return
 	amber stop "$vm" || return
-	two_disks "job=verify mib=8"
+	two_disks "job=verify mib=$FIO_MIB"
 }
 
 trim() {
@@ -53,7 +53,7 @@ trim() {
 
 # shellcheck disable=SC2086 # options are words
 direct() {
-	life "job=fio,verify,trim mib=8" \
+	life "job=fio,verify,trim mib=$FIO_MIB" \
 		--disk root.raw,cache=none --disk data.raw,id=data,cache=none
 }
 
@@ -81,13 +81,13 @@ promise guest_with_a_root_disk_boots boot
 promise second_disk_has_the_identity_given facts vdb_serial=data \
 	vdb_sectors=$((DATA_MIB * 2048))
 promise packages_are_unpacked_unharmed two_disks job=unpack
-promise fio_verifies_on_file_and_disk two_disks "job=fio mib=8"
-promise data_is_there_after_a_restart two_disks "job=verify mib=8"
+promise fio_verifies_on_file_and_disk two_disks "job=fio mib=$FIO_MIB"
+promise data_is_there_after_a_restart two_disks "job=verify mib=$FIO_MIB"
 promise data_is_there_after_a_hard_stop hard_stop
 promise trimmed_space_is_free_on_the_host trim
 promise direct_io_verifies_as_well direct
 promise root_is_clean_after_all_that clean
 # shellcheck disable=SC2086 # options are words
-promise day_of_work_is_done life "job=day mib=8" $ROOT,queues=2 \
+promise day_of_work_is_done life "job=day mib=$FIO_MIB" $ROOT,queues=2 \
 	$DATA,queues=2,aio=sync --cpus 2 --rng on --balloon on --agent on
 promise reboot_in_the_guest_boots_it_again reboots

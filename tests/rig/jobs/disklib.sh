@@ -6,6 +6,7 @@
 
 DISKS=/disks
 DATA_MIB=64
+FIO_MIB=${FIO_MIB:-2} # what fio writes to each file and disk
 APPEND="console=ttyS0 quiet panic=-1"
 
 mount_disks() {
@@ -32,6 +33,14 @@ run_guest() {
 		--append "$APPEND $words" "$@"
 }
 
+# run_until REGEX VM WORDS [OPTIONS]...: start it and wait for the line. To
+# look at the log for it, again and again, would take half of L1's CPU.
+run_until() {
+	until=$1
+	shift
+	run_guest "$@" --ready "^$until" && reaches ready
+}
+
 # life WORDS [OPTIONS]...: from start to power-off; every job must be good.
 life() {
 	amber delete "$vm" 2>/dev/null
@@ -39,15 +48,19 @@ life() {
 	ends_well
 }
 
-# Allow a job its time as long as the console moves, then look at the facts.
-ends_well() {
+# reaches STATE: allow it its time as long as the console moves.
+reaches() {
 	said=-1
-	until amber wait "$vm" --for stopped --timeout "$SLOW"; do
+	until amber wait "$vm" --for "$1" --timeout "$SLOW"; do
 		was=$said
 		said=$(amber log "$vm" | wc -c)
 		[ "$said" = "$was" ] && echo "the guest says nothing more" &&
 			return 1
 	done
+}
+
+ends_well() {
+	reaches stopped || return
 	facts job_end=ok || {
 		amber log "$vm" | grep -A 5 '=failed'
 		return 1

@@ -72,9 +72,10 @@ there_and_back() {
 
 hub() {
 	copy_root other.raw || return
-	run_guest server "job=serve net=10.0.0.1/24" --disk other.raw \
-		--net hub=lan || return
-	wait_for_fact serve_is_up=ok && served=$(fact serve_sha256) || return
+	run_until "serve_sha256=.{64}" server \
+		"job=serve net=10.0.0.1/24" --disk other.raw --net hub=lan ||
+		return
+	served=$(fact serve_sha256)
 	vm=client
 	life "job=net net=10.0.0.2/24 url=http://10.0.0.1/file sha256=$served" \
 		--disk root.raw --net hub=lan || return

@@ -32,21 +32,21 @@ two_disks() {
 hard_stop() {
 	amber delete "$vm"
 	# shellcheck disable=SC2086 # options are words
-	run_guest "$vm" "job=fio then=idle mib=2" $ROOT $DATA || return
-	wait_for_fact job_end=ok || return
+	run_until job_end=ok "$vm" "job=fio then=idle mib=$FIO_MIB" \
+		$ROOT $DATA || return
 	amber stop "$vm" || return
-	two_disks "job=verify mib=2"
+	two_disks "job=verify mib=$FIO_MIB"
 }
 
 # shellcheck disable=SC2086 # options are words
 direct() {
-	life "job=fio,verify,trim mib=2" \
+	life "job=fio,verify,trim mib=$FIO_MIB" \
 		--disk top.qcow2,cache=none --disk data.qcow2,id=data,cache=none
 }
 
 alone() {
 	amber disk stream top.qcow2 && rm mid.qcow2 &&
-		two_disks "job=boot,fio,verify mib=2"
+		two_disks "job=boot,fio,verify mib=$FIO_MIB"
 }
 
 whole() {
@@ -58,7 +58,7 @@ whole() {
 start_scenario qcow2
 mount_disks && make_images || exit 1
 promise guest_boots_from_a_chain_over_an_image_of_qemu two_disks job=boot
-promise fio_verifies_on_copy_on_write_disks two_disks "job=fio,verify mib=2"
+promise fio_verifies_on_copy_on_write_disks two_disks "job=fio,verify mib=$FIO_MIB"
 promise copied_on_write_data_is_there_after_a_hard_stop hard_stop
 promise direct_io_verifies_on_copy_on_write_disks direct
 promise streamed_root_boots_alone alone
