@@ -387,6 +387,7 @@ void vblk_destroy(struct vblk *b)
 		vblk_wake(b);
 		pthread_join(b->host.thread, NULL);
 	}
+	vblk_end_merge(b, -ECANCELED, "the disk is closed");
 	ioq_close(b->host.ioq);
 	disk_close(b->cfg.disk);
 	if (b->host.wake_fd >= 0)
@@ -441,6 +442,8 @@ void vblk_get_stats(struct vblk *b, struct vblk_stats *out)
 		.bytes_per_s = atomic_load(&b->host.limits.bytes_per_s),
 		.ops_per_s = atomic_load(&b->host.limits.number_per_s),
 		.engine = ioq_engine_name(b->host.ioq),
+		.merge_done = atomic_load(&c->merge_done),
+		.merge_bytes = atomic_load(&c->merge_bytes),
 	};
 	for (k = 0; k < VBLK_KINDS; k++) {
 		out->ops[k] = atomic_load(&c->ops[k]);

@@ -75,6 +75,29 @@ int vblk_flush(struct vblk *b, struct err *e);
 int vblk_push_layer(struct vblk *b, struct overlay *o, struct err *e);
 int vblk_rewind_layer(struct vblk *b, struct overlay *o, struct err *e);
 
+/*
+ * A layer behind the top goes into the one on it, while the guest uses the
+ * disk (disk/stream.h).
+ */
+struct vblk_merge {
+	dev_t device; /* of the layer's file */
+	ino_t inode;
+	/* Once, on the disk's thread or in vblk_destroy(): 0, -ECANCELED or
+	 * another error and its text. Afterwards the layer is closed, if 0. */
+	void (*over)(void *ctx, const struct err *e);
+	void *ctx;
+};
+
+/*
+ * Begins it; one at a time: -EBUSY, over() is not called then. What the three
+ * above do cancels it first: a disk that was flushed for somebody is not
+ * written to by it. Any thread.
+ */
+int vblk_begin_merge(struct vblk *b, const struct vblk_merge *merge,
+		     struct err *e);
+/* It ends soon. Nothing is under way: nothing happens. Any thread. */
+void vblk_cancel_merge(struct vblk *b);
+
 /* Its disk, and under which name that is open (PATH_MAX). Any thread. */
 void vblk_get_disk(struct vblk *b, struct disk_info *info, char *path,
 		   size_t bytes);
@@ -91,8 +114,9 @@ struct vblk_stats {
 	uint64_t oldest_ns; /* CLOCK_MONOTONIC when the oldest began; 0: none */
 	uint64_t held;	    /* wait for a resume */
 	bool is_poisoned;
-	uint64_t bytes_per_s, ops_per_s; /* limits */
-	const char *engine;		 /* static */
+	uint64_t bytes_per_s, ops_per_s;  /* limits */
+	const char *engine;		  /* static */
+	uint64_t merge_done, merge_bytes; /* of a merge; 0: none under way */
 };
 
 /* At once, whatever the storage does. Any thread. */

@@ -74,6 +74,12 @@ void vblk_look_for_order(struct vblk *b)
 {
 	if (!atomic_load(&b->host.order.is_wanted))
 		return;
+	if (vblk_merges(b)) { /* it is looked for again when that is over */
+		atomic_store(&b->host.merge.is_cancelled, true);
+		vblk_look_for_merge(b);
+	}
+	if (vblk_merges(b))
+		return;
 	atomic_store(&b->host.order.is_wanted, false);
 	if (b->host.order.what != VBLK_ORDER_FLUSH) {
 		b->host.order.hold.quiet = on_quiet;

@@ -8,6 +8,7 @@
 
 #include "base/bucket.h"
 #include "devices/vblk.h"
+#include "disk/stream.h"
 
 #define VBLK_QUEUE_SIZE	   VIRTQ_SIZE_MAX
 #define VBLK_REQUESTS	   256
@@ -71,8 +72,11 @@ struct vblk_counters {
 	_Atomic uint64_t ops[VBLK_KINDS], bytes[VBLK_KINDS];
 	_Atomic uint64_t errors, rejected, held, in_flight, oldest_ns;
 	_Atomic uint64_t latency[VBLK_KINDS][VBLK_HISTOGRAM];
+	_Atomic uint64_t merge_done, merge_bytes;
 	_Atomic bool is_poisoned;
 };
+
+enum vblk_merge_state { MERGE_NONE, MERGE_WANTED, MERGE_RUNS };
 
 enum vblk_order { VBLK_ORDER_FLUSH, VBLK_ORDER_PUSH, VBLK_ORDER_REWIND };
 
@@ -122,6 +126,14 @@ struct vblk {
 			struct disk_request flush; /* the thread's, too */
 			struct disk_hold hold;
 		} order;
+		struct { /* its thread's, but for these two */
+			_Atomic enum vblk_merge_state state;
+			_Atomic bool is_cancelled;
+			struct vblk_merge what; /* set before WANTED */
+			bool is_stream;		/* into the top */
+			struct stream stream;
+			struct merge merge;
+		} merge;
 		struct { /* as the disk is; v->lock, or its thread */
 			struct disk_info info;
 			char path[PATH_MAX];
@@ -171,6 +183,16 @@ void vblk_note_disk(struct vblk *b);
 void vblk_look_for_order(struct vblk *b);
 /* The thread can't go on: nobody waits for it. */
 void vblk_end_orders(struct virtio *v) LOCK_NEEDS(v->lock);
+
+/* --- vblk_merge.c ---------------------------------------------------- */
+/* Begins what is wanted, ends what is cancelled. Its thread. */
+void vblk_look_for_merge(struct vblk *b);
+static inline bool vblk_merges(struct vblk *b)
+{
+	return atomic_load(&b->host.merge.state) != MERGE_NONE;
+}
+/* Tells who waits that it is over: the thread goes no further. */
+void vblk_end_merge(struct vblk *b, int error, const char *text);
 
 /* --- vblk_thread.c --------------------------------------------------- */
 void *vblk_main(void *arg);

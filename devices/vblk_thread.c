@@ -388,6 +388,7 @@ static void run_round(struct vblk *b)
 	unsigned int q;
 
 	vblk_look_for_order(b);
+	vblk_look_for_merge(b);
 	answer_all(b);
 	if (!b->host.may_have_more || !has_room(b))
 		return;
@@ -410,6 +411,7 @@ static void report_dead(struct vblk *b, int error)
 	vblk_end_orders(v);
 	device_event(&v->cfg.events, DEVICE_IO_STOP, v->cfg.id, e.text);
 	lock_release(&v->lock);
+	vblk_end_merge(b, error, e.text);
 }
 
 void *vblk_main(void *arg)
@@ -428,7 +430,7 @@ void *vblk_main(void *arg)
 		retry_held(b);
 		run_round(b);
 		if (atomic_load(&b->host.is_stopping) && !b->host.oldest &&
-		    !b->host.finished.head)
+		    !b->host.finished.head && !vblk_merges(b))
 			break;
 	}
 	return NULL;

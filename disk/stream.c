@@ -218,3 +218,17 @@ void stream_cancel(struct stream *s)
 {
 	s->is_cancelled = true;
 }
+
+unsigned int disk_find_layer(const struct disk *d, dev_t device, ino_t inode)
+{
+	const struct chain *c;
+	unsigned int i;
+
+	if (d->info.format != DISK_QCOW2)
+		return 0;
+	c = &qcow2_disk(d)->chain;
+	for (i = c->depth - 1; i; i--)
+		if (c->layer[i].device == device && c->layer[i].inode == inode)
+			break;
+	return i;
+}

@@ -71,6 +71,9 @@ struct merge {
 int merge_start(struct merge *m, struct err *e);
 void merge_cancel(struct merge *m);
 
+/* The number of the layer behind the top that is this file; 0: none is. */
+unsigned int disk_find_layer(const struct disk *d, dev_t device, ino_t inode);
+
 /*
  * Opens the file that is open in `frozen`, and that nobody may write to, to
  * be written: by its owner. A descriptor. Not locked.
