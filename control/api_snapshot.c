@@ -4,13 +4,20 @@
 #include <string.h>
 
 #include "control/api.h"
+#include "control/layer_op.h"
 #include "control/snapshot_op.h"
 #include "control/text.h"
 
 void api_snapshots(struct call *call)
 {
-	char *text = json_dumps(call->control->snapshots, JSON_COMPACT);
+	json_t *all = json_copy(call->control->snapshots);
+	json_t *merging = layer_op_progress(call->control);
+	char *text;
 
+	if (merging)
+		json_object_set_new(all, "merging", merging);
+	text = json_dumps(all, JSON_COMPACT);
+	json_decref(all);
 	if (!text) {
 		call_problem(call, PROBLEM_INTERNAL, "out of memory");
 		return;

@@ -14,6 +14,7 @@
 #include "control/agent.h"
 #include "control/journal.h"
 #include "control/json_out.h"
+#include "control/layer_op.h"
 #include "control/limits.h"
 #include "control/ports.h"
 #include "control/record.h"
@@ -215,6 +216,8 @@ static void on_event(void *ctx, const struct vm_event *event)
 			control_guest_is_back(c);
 		else if (event->to == VM_RUNNING)
 			control_agent_tasks(c);
+		if (event->to == VM_RUNNING)
+			layer_op_start(c);
 		break;
 	case VM_EVENT_READY:
 		control_ready_changed(c);
@@ -401,6 +404,7 @@ void control_destroy(struct control *c)
 	c->agent = NULL;
 	/* The VM first: what it does at the end is still heard. */
 	vm_destroy(c->vm);
+	layer_op_abandon(c);
 	snapshot_op_abandon(c);
 	json_decref(c->snapshots);
 	loop_disarm(&c->refused_timer);

@@ -23,6 +23,7 @@ struct agent;
 struct host_port;
 struct console_reader;
 struct event_stream;
+struct layer_op;
 struct snapshot_op;
 
 /* Somebody in the process who follows along: the run's end, standard output. */
@@ -66,6 +67,8 @@ struct control {
 	struct vm_end end;
 
 	struct snapshot_op *snapshot_op; /* owned; NULL: none under way */
+	struct layer_op *layer_op;	 /* owned; NULL: no layers are merged */
+	char layer_trouble[ERR_TEXT_BYTES]; /* what was told of it last */
 	json_t *snapshots; /* owned: all there are; api_snapshot.c */
 
 	struct record record;	 /* the last state.json */

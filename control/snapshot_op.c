@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "control/agent.h"
 #include "control/config_json.h"
+#include "control/layer_op.h"
 #include "control/limits.h"
 #include "control/text.h"
 #include "control/version.h"
@@ -33,6 +34,7 @@ struct snapshot_op {
 	char reason[CALL_TEXT_BYTES];
 	uint64_t began_ns;
 	pthread_t thread;
+	bool has_thread; /* else it waits for the layers' */
 
 	/* The VM's turn: what is asked, and what came of it. */
 	struct vm_request request;
@@ -383,7 +385,8 @@ static void on_end(void *ctx)
 	struct call *call = op->call;
 	struct vm_status status;
 
-	pthread_join(op->thread, NULL);
+	if (op->has_thread)
+		pthread_join(op->thread, NULL);
 	c->snapshot_op = NULL;
 	if (c->hooks.op_ended)
 		c->hooks.op_ended(c->hooks.ctx);
@@ -400,6 +403,7 @@ static void on_end(void *ctx)
 		call_finish(call);
 	}
 	op_free(op);
+	layer_op_start(c);
 }
 
 /* It goes on; its answer will find nobody. */
@@ -433,7 +437,6 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 {
 	struct control *c = call->control;
 	struct snapshot_op *op;
-	int r;
 
 	if (c->dir < 0)
 		return err_set(e, -EOPNOTSUPP,
@@ -461,14 +464,26 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	op->order.take.config_json = buf_text(&op->config);
 	op->order.take.version = AMBER_VERSION;
 	take_disk_sizes(op);
-	r = pthread_create(&op->thread, NULL, op_main, op);
-	if (r) {
-		op_free(op);
-		return err_sys(e, -r, "a thread for the snapshot");
-	}
 	c->snapshot_op = op;
 	call->cancel = on_cancel;
+	if (!layer_op_cancel(c))
+		snapshot_op_go(c);
 	return 0;
+}
+
+void snapshot_op_go(struct control *c)
+{
+	struct snapshot_op *op = c->snapshot_op;
+	int r;
+
+	if (!op || op->has_thread)
+		return;
+	r = pthread_create(&op->thread, NULL, op_main, op);
+	op->has_thread = !r;
+	if (!r)
+		return;
+	err_sys(&op->err, -r, "a thread for the snapshot");
+	loop_post(c->loop, &op->end_msg);
 }
 
 void snapshot_op_abandon(struct control *c)
@@ -479,7 +494,8 @@ void snapshot_op_abandon(struct control *c)
 		return;
 	op->is_abandoned = true;
 	sem_post(&op->answered);
-	pthread_join(op->thread, NULL);
+	if (op->has_thread)
+		pthread_join(op->thread, NULL);
 	loop_unpost(c->loop, &op->submit_msg);
 	loop_unpost(c->loop, &op->freeze_msg);
 	loop_unpost(c->loop, &op->end_msg);

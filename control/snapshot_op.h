@@ -31,10 +31,14 @@ struct snapshot_op_order {
 
 /*
  * Begins; the call is answered at its end. Errors: -EBUSY (one is under way),
- * -EOPNOTSUPP (the VM has no directory), -ENOMEM, -EAGAIN.
+ * -EOPNOTSUPP (the VM has no directory), -ENOMEM. The merging of layers that
+ * is under way is ended before, and goes on afterwards.
  */
 int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 		      struct err *e);
+
+/* Layers are no longer merged: the one that waits for that begins. */
+void snapshot_op_go(struct control *c);
 
 /* The VM is gone: what is under way ends in vain. */
 void snapshot_op_abandon(struct control *c);

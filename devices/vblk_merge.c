@@ -59,8 +59,8 @@ static void merged(struct merge *m, int error)
 static int start(struct vblk *b, struct err *e)
 {
 	const struct vblk_merge *what = &b->host.merge.what;
-	unsigned int layer = disk_find_layer(b->cfg.disk, what->device,
-					     what->inode);
+	unsigned int layer =
+		disk_find_layer(b->cfg.disk, what->device, what->inode);
 	struct stream *s = &b->host.merge.stream;
 	struct merge *m = &b->host.merge.merge;
 

@@ -97,6 +97,8 @@ static int add(struct store_list *list, int store, const char *id)
 		return 0;
 	}
 	snapshot_meta_fini(m);
+	if (faccessat(store, id, F_OK, 0) < 0 && errno == ENOENT)
+		return 0; /* it was deleted meanwhile */
 	if (!list->damaged++)
 		memcpy(list->why, why.text, sizeof(list->why));
 	return 0;
