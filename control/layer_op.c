@@ -179,7 +179,7 @@ static void on_end(void *ctx)
 	pthread_join(op->thread, NULL);
 	c->layer_op = NULL;
 	tidy_describe(&op->done, text, sizeof(text));
-	if (*text)
+	if (op->done.removed)
 		note(c, op, text);
 	note_trouble(c, op);
 	op_free(op);

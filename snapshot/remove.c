@@ -180,17 +180,14 @@ static void describe(const struct removing *r, const struct tidy_done *done,
 		     char *text, size_t bytes)
 {
 	const struct snapshot_meta *m = &r->list.set[r->first];
-	char more[48] = "", layers[128], left[64] = "";
+	char more[48] = "", layers[160];
 
 	tidy_describe(done, layers, sizeof(layers));
 	if (r->count > 1)
 		snprintf(more, sizeof(more), " and %zu that came from it",
 			 r->count - 1);
-	if (done->left)
-		snprintf(left, sizeof(left), "; %u layer%s still stood on",
-			 done->left, done->left == 1 ? " is" : "s are");
-	snprintf(text, bytes, "snapshot %s (%s)%s deleted%s%s%s", m->name,
-		 m->id, more, *layers ? "; " : "", layers, left);
+	snprintf(text, bytes, "snapshot %s (%s)%s deleted%s%s", m->name, m->id,
+		 more, *layers ? "; " : "", layers);
 }
 
 int remove_snapshots(int dir, const struct vm_config *config,

@@ -17,7 +17,7 @@ struct removal {
 /*
  * Those that stand on others go before them. Where the VM is stays as it is:
  * a current snapshot that goes leaves its parent as the current one. text:
- * what was done, for people. done->left layers wait to be merged.
+ * what was done, for people.
  *
  * Errors: -ENOENT, -EPERM (one is pinned: then nothing was removed; the memory
  * of another one stands on it), those of the store: then text says what went

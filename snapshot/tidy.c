@@ -123,11 +123,22 @@ static bool settle(struct layer_map *m, size_t n, struct tidy_done *done,
 	return false;
 }
 
+static void count_left(const struct layer_map *m, size_t n,
+		       struct tidy_done *done)
+{
+	int at = file_of(m, n);
+
+	if (m->node[at].fate == LINEAGE_MERGE)
+		done->waiting++;
+	else
+		done->needed++;
+}
+
 int tidy_remove(struct layer_map *m, struct tidy_done *done, struct err *e)
 {
 	size_t i, gone = 0;
 
-	done->left = 0;
+	done->waiting = done->needed = 0;
 	done->why[0] = '\0';
 	for (i = 0; i < m->unused.count; i++) {
 		struct err why = ERR_NONE;
@@ -135,7 +146,8 @@ int tidy_remove(struct layer_map *m, struct tidy_done *done, struct err *e)
 
 		m->unused.layer[i].is_gone = is_gone;
 		gone += is_gone;
-		done->left += !is_gone;
+		if (!is_gone)
+			count_left(m, i, done);
 		if (why.code && !*done->why)
 			memcpy(done->why, why.text, sizeof(done->why));
 	}
@@ -205,13 +217,29 @@ int tidy_merge(const struct tidy_merge *merge,
 
 /* --- telling --------------------------------------------------------- */
 
+static size_t append(char *text, size_t bytes, size_t at, unsigned int count,
+		     const char *one, const char *more)
+{
+	int n = 0;
+
+	if (count && at < bytes)
+		n = snprintf(text + at, bytes - at, "%s%u layer%s",
+			     at ? "; " : "", count, count == 1 ? one : more);
+	return at + (size_t)n;
+}
+
 void tidy_describe(const struct tidy_done *done, char *text, size_t bytes)
 {
+	size_t at;
+
 	*text = '\0';
-	if (done->removed)
-		snprintf(text, bytes,
-			 "%u unused layer%s removed, %u by merging; %" PRIu64
-			 " KiB freed",
-			 done->removed, done->removed == 1 ? "" : "s",
-			 done->merged, done->bytes >> 10);
+	at = append(text, bytes, 0, done->merged, " merged", "s merged");
+	at = append(text, bytes, at, done->removed, " removed", "s removed");
+	if (done->removed && at < bytes)
+		at += (size_t)snprintf(text + at, bytes - at,
+				       " (%" PRIu64 " KiB)", done->bytes >> 10);
+	at = append(text, bytes, at, done->waiting, " to be merged",
+		    "s to be merged");
+	append(text, bytes, at, done->needed, " still needed",
+	       "s still needed");
 }

@@ -14,9 +14,9 @@
 struct tidy_done {
 	unsigned int removed, merged;
 	uint64_t bytes; /* of disk space that the removed ones took */
-	/* Of those that are still there: how many, and why the first of them
-	 * could not go that should have; "": it is stood on. */
-	unsigned int left;
+	/* Those that are still there: how many can be merged, and how many
+	 * are needed; and why the first could not go that should have. */
+	unsigned int waiting, needed;
 	char why[ERR_TEXT_BYTES];
 };
 
@@ -52,7 +52,7 @@ int tidy_merge(const struct tidy_merge *merge,
 	       int (*progress)(void *ctx, unsigned int permille), void *ctx,
 	       struct err *e);
 
-/* "2 unused layers removed, 1 by merging..."; "": none was. */
+/* "1 layer merged; 2 layers removed (12 KiB); ..."; "": there were none. */
 void tidy_describe(const struct tidy_done *done, char *text, size_t bytes);
 
 #endif

@@ -75,7 +75,7 @@ static int delete_locked(const struct cli *cli, struct cli_vm *vm,
 	printf("%s: %s\n", vm->name, text);
 	if (*done.why)
 		cli_error(vm->name, "layers stay: %s", done.why);
-	if (done.left && !cli_has(cli, CLI_NO_MERGE))
+	if (done.waiting && !cli_has(cli, CLI_NO_MERGE))
 		merge_all(vm, config);
 	return 0;
 }
