@@ -17,7 +17,6 @@
 #include "disk/layers.h"
 #include "snapshot/disks.h"
 #include "snapshot/memory.h"
-#include "snapshot/restore_journal.h"
 #include "snapshot/store.h"
 #include "snapshot/verify.h"
 #include "vmm/machine_state.h"
@@ -200,23 +199,38 @@ static int plan_disk(struct restore *r, const struct snapshot_disk *d,
 	snprintf(was, sizeof(was), "%s" JOURNAL_WAS "%s", file, r->meta.id);
 	step = json_pack("{s:s, s:s}", "path", file, "was", was);
 	free(file);
-	return json_array_append_new(r->undo, step)
+	return json_array_append_new(r->undo.steps, step)
 		       ? err_sys(e, -ENOMEM, "%s", d->path)
 		       : 0;
 }
 
-static int plan(struct restore *r, struct err *e)
+int restore_plan(struct restore *r, struct err *e)
 {
 	unsigned int i;
 	int error = 0;
 
-	r->undo = json_array();
+	r->undo.steps = json_array();
 	for (i = 0; i < r->meta.disks && !error; i++)
 		error = plan_disk(r, &r->meta.disk[i], e);
-	if (!error && json_array_size(r->undo))
-		error = journal_write(r->dir, r->undo, e);
-	r->has_begun = !error && json_array_size(r->undo);
 	return error;
+}
+
+int restore_begin(struct restore *r, enum file_durability how, struct err *e)
+{
+	int error = journal_write(r->dir, &r->undo, how, e);
+
+	r->has_begun = !error;
+	return error;
+}
+
+void restore_undo(struct restore *r)
+{
+	if (!r->has_begun)
+		return;
+	/* The next start tries again what fails here. */
+	if (!journal_undo(&r->undo, NULL))
+		journal_remove(r->dir, FILE_DURABLE, NULL);
+	r->has_begun = false;
 }
 
 static int put_back(struct restore *r, struct err *e)
@@ -226,16 +240,10 @@ static int put_back(struct restore *r, struct err *e)
 
 	for (i = 0; i < r->meta.disks && !error; i++) {
 		const struct snapshot_disk *d = &r->meta.disk[i];
-		const json_t *step;
 
 		if (!is_wanted(r, d))
 			continue;
-		step = json_array_get(r->undo, n++);
-		unlink(journal_text(step, "was"));
-		if (link(journal_text(step, "path"),
-			 journal_text(step, "was")) < 0)
-			error = err_sys(e, -errno, "%s",
-					journal_text(step, "was"));
+		error = journal_keep(json_array_get(r->undo.steps, n++), e);
 		KILL_POINT("restore-linked");
 		if (!error)
 			error = layer_restore(d->path, d->layer, NULL, NULL, e);
@@ -249,8 +257,10 @@ static int put_back(struct restore *r, struct err *e)
 int restore_load(void *ctx, struct vm_saved *out, struct err *e)
 {
 	struct restore *r = ctx;
-	int error = plan(r, e);
+	int error = restore_plan(r, e);
 
+	if (!error && json_array_size(r->undo.steps))
+		error = restore_begin(r, FILE_DURABLE, e);
 	if (!error)
 		error = put_back(r, e);
 	if (error || !r->has_machine)
@@ -263,18 +273,30 @@ int restore_load(void *ctx, struct vm_saved *out, struct err *e)
 		       : 0;
 }
 
+/* From here on the disks are what they are now, also after a kill. */
+static void commit(struct restore *r)
+{
+	memcpy(r->undo.done, r->meta.id, sizeof(r->undo.done));
+	if (r->has_begun && journal_write(r->dir, &r->undo, FILE_DURABLE, NULL))
+		return; /* a kill undoes it: of one moment, too */
+	KILL_POINT("restore-decided");
+	store_set_current(r->dir, r->meta.id, NULL);
+	if (!r->has_begun)
+		return;
+	journal_forget(&r->undo);
+	KILL_POINT("restore-done");
+	journal_remove(r->dir, FILE_DURABLE, NULL);
+	r->has_begun = false;
+}
+
 void restore_done(void *ctx, bool is_built)
 {
 	struct restore *r = ctx;
 
-	if (!is_built && r->has_begun)
-		journal_undo(r->undo, NULL);
-	/* From here on the disks are what they are now. */
-	if (r->has_begun && !journal_remove(r->dir, NULL))
-		journal_forget(r->undo);
-	KILL_POINT("restore-done");
 	if (is_built)
-		store_set_current(r->dir, r->meta.id, NULL);
+		commit(r);
+	else
+		restore_undo(r);
 }
 
 void restore_close(struct restore *r)
@@ -283,10 +305,11 @@ void restore_close(struct restore *r)
 
 	if (!r)
 		return;
+	restore_undo(r); /* of a rewind that did not come about */
 	for (i = 0; i < VM_DISKS_MAX; i++)
 		overlay_close(r->fresh[i]);
 	ram_images_close(&r->memory);
-	json_decref(r->undo);
+	journal_fini(&r->undo);
 	buf_fini(&r->state);
 	snapshot_meta_fini(&r->meta);
 	free(r);

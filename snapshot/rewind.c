@@ -2,7 +2,11 @@
 /*
  * Back to a snapshot in the process that is there. Fresh layers are made
  * while the guest runs; what the old ones had is freed when it runs again.
+ * Of more than one disk the old files keep second names, which are written
+ * down, until all have changed: a kill in between must not leave disks of two
+ * moments. A power cut may, as the names are not synced.
  */
+#include "base/kill_point.h"
 #include "snapshot/restore_private.h"
 #include "vmm/machine.h"
 #include "vmm/machine_state.h"
@@ -40,29 +44,64 @@ int rewind_prepare(struct restore *r, struct err *e)
 							     : "disks");
 	for (i = 0; i < r->meta.disks && !error; i++)
 		error = prepare_disk(r, i, e);
+	if (!error)
+		error = restore_plan(r, e);
+	if (!error && json_array_size(r->undo.steps) > 1)
+		error = restore_begin(r, FILE_ATOMIC, e);
 	return error;
+}
+
+/* *is_lost: a disk is another one, and memory has not followed. */
+static int rewind_disks(struct restore *r, struct machine *m, bool *is_lost,
+			struct err *e)
+{
+	unsigned int i, n = 0;
+	int error = 0;
+
+	for (i = 0; i < r->meta.disks && !error; i++) {
+		if (!r->fresh[i])
+			continue;
+		if (r->has_begun)
+			error = journal_keep(json_array_get(r->undo.steps, n++),
+					     e);
+		if (!error)
+			error = vblk_rewind_layer(machine_disk(m, i),
+						  r->fresh[i], e);
+		if (error)
+			err_prefix(e, "disk %s", r->meta.disk[i].id);
+		else
+			*is_lost = true;
+	}
+	return error;
+}
+
+/* The first step decides. The last one is for the sweep of a next start. */
+static void commit(struct restore *r)
+{
+	if (!r->has_begun || journal_remove(r->dir, FILE_ATOMIC, NULL))
+		return;
+	KILL_POINT("rewind-done");
+	journal_forget(&r->undo);
+	r->has_begun = false;
 }
 
 int rewind_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 {
 	struct restore *r = ctx;
-	unsigned int i;
-	int error = 0;
+	int error;
 
 	*is_lost = false;
-	for (i = 0; i < r->meta.disks && !error; i++) {
-		if (!r->fresh[i])
-			continue;
-		error = vblk_rewind_layer(machine_disk(m, i), r->fresh[i], e);
-		if (error)
-			err_prefix(e, "disk %s", r->meta.disk[i].id);
-		else
-			*is_lost = true; /* until memory follows */
+	error = rewind_disks(r, m, is_lost, e);
+	if (!error) {
+		*is_lost = true;
+		error = machine_rewind(m, r->state.data, r->state.len,
+				       &r->memory, e);
 	}
-	if (error)
+	if (error) {
+		restore_undo(r);
 		return error;
-	*is_lost = true;
-	error = machine_rewind(m, r->state.data, r->state.len, &r->memory, e);
-	*is_lost = error != 0;
-	return error;
+	}
+	*is_lost = false;
+	commit(r);
+	return 0;
 }

@@ -73,24 +73,25 @@ static void look_at_step(const json_t *step)
 
 static void as_journal(const char *text, size_t len)
 {
-	json_t *steps, *again;
+	struct journal j, again;
 	struct err e = ERR_NONE;
 	char *printed;
 	size_t i;
 
-	if (journal_parse(&steps, text, len, &e)) {
+	if (journal_parse(&j, text, len, &e)) {
 		must(e.code < 0 && *e.text);
 		return;
 	}
-	for (i = 0; i < json_array_size(steps); i++)
-		look_at_step(json_array_get(steps, i));
-	printed = journal_print(steps);
+	for (i = 0; i < json_array_size(j.steps); i++)
+		look_at_step(json_array_get(j.steps, i));
+	must(!*j.done || strspn(j.done, "0123456789abcdef") == 8);
+	printed = journal_print(&j);
 	must(printed != NULL);
 	must(!journal_parse(&again, printed, strlen(printed), &e));
-	must(json_equal(steps, again));
+	must(json_equal(j.steps, again.steps) && !strcmp(j.done, again.done));
 	free(printed);
-	json_decref(again);
-	json_decref(steps);
+	journal_fini(&again);
+	journal_fini(&j);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
