@@ -119,8 +119,13 @@ void virtio_tick(uint64_t ns)
 
 struct virtio_dev *virtio_open(enum virtio_id id)
 {
+	return virtio_open_next(id, 0);
+}
+
+struct virtio_dev *virtio_open_next(enum virtio_id id, uint64_t n)
+{
 	struct place p = find_place();
-	unsigned slot = find_slot(&p, (uint32_t)id, arg_u64("dev", 0));
+	unsigned slot = find_slot(&p, (uint32_t)id, arg_u64("dev", 0) + n);
 	struct virtio_dev *d = &opened[opened_count];
 
 	if (slot >= p.count || opened_count == MAX_OPEN)

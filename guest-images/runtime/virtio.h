@@ -124,6 +124,8 @@ struct virtio_buf {
 void virtio_guest(enum virtio_id id, uint64_t (*run)(void *dev));
 /* The first two steps of it: the device, or FAIL_NO_DEVICE. */
 struct virtio_dev *virtio_open(enum virtio_id id);
+/* The n-th behind that one. */
+struct virtio_dev *virtio_open_next(enum virtio_id id, uint64_t n);
 /* SYS_WAIT and virtio_wait() end after ns at the latest, from now on. */
 void virtio_tick(uint64_t ns);
 /* True when device number n of the kind is there; opens nothing. */

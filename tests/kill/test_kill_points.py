@@ -34,10 +34,10 @@ def check(truth, text):
         raise Failed(text)
 
 
-def points():
+def points(*layers):
     """All that are in the source."""
     found = set()
-    for layer in ("disk", "snapshot"):
+    for layer in layers:
         for name in os.listdir(os.path.join(ROOT, layer)):
             if name.endswith(".c"):
                 with open(os.path.join(ROOT, layer, name)) as f:
@@ -468,7 +468,8 @@ def main():
         except Failed as e:
             failed = 1
             print(f"FAIL {name}: {e}", flush=True)
-    missed = points() - seen
+    # Those of snapshots but suspend's are test_kill_snapshots.py's.
+    missed = points("disk") - seen - {"restore-kept", "restore-named"}
     if missed and not skipped:
         failed = 1
         print(f"FAIL every_point_is_passed: not {', '.join(sorted(missed))}")
