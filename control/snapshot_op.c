@@ -231,8 +231,10 @@ static void describe_back(struct snapshot_op *op, const struct restore *r,
 static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
 {
 	bool rewinds = op->order.kind == OP_REWIND;
-	int error = rewinds ? rewind_prepare(r, e) : take_safety(op, e);
+	int error = rewinds ? rewind_prepare(r, e) : restore_try(r, e);
 
+	if (!error && !rewinds)
+		error = take_safety(op, e);
 	if (error)
 		return error;
 	op->request = (struct vm_request){

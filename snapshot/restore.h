@@ -48,6 +48,12 @@ int restore_open(struct restore **out, int dir, const struct vm_config *config,
 
 const struct snapshot_meta *restore_meta(const struct restore *r);
 
+/*
+ * Can the disks be put back: are the layers images, is there room beside the
+ * disks? Changes nothing; while the machine that is to be given up runs.
+ */
+int restore_try(struct restore *r, struct err *e);
+
 /* ctx: the restore. No process has the disks open. */
 int restore_load(void *ctx, struct vm_saved *out, struct err *e);
 void restore_done(void *ctx, bool is_built);

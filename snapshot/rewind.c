@@ -30,10 +30,19 @@ static int prepare_disk(struct restore *r, unsigned int i, struct err *e)
 	return error;
 }
 
-int rewind_prepare(struct restore *r, struct err *e)
+static int prepare_disks(struct restore *r, struct err *e)
 {
 	unsigned int i;
 	int error = 0;
+
+	for (i = 0; i < r->meta.disks && !error; i++)
+		error = prepare_disk(r, i, e);
+	return error;
+}
+
+int rewind_prepare(struct restore *r, struct err *e)
+{
+	int error;
 
 	if (r->meta.kind != SNAPSHOT_FULL)
 		return err_set(e, -EINVAL,
@@ -42,12 +51,41 @@ int rewind_prepare(struct restore *r, struct err *e)
 			       r->meta.name,
 			       r->meta.kind == SNAPSHOT_DISK ? "memory"
 							     : "disks");
-	for (i = 0; i < r->meta.disks && !error; i++)
-		error = prepare_disk(r, i, e);
+	error = prepare_disks(r, e);
 	if (!error)
 		error = restore_plan(r, e);
 	if (!error && json_array_size(r->undo.steps) > 1)
 		error = restore_begin(r, FILE_ATOMIC, e);
+	return error;
+}
+
+static int try_layer(const struct snapshot_disk *d, struct err *e)
+{
+	const struct disk_config config = { .path = d->layer,
+					    .format = DISK_QCOW2,
+					    .read_only = true,
+					    .is_alone = true };
+	struct disk *layer;
+	int error = d->layer ? disk_open(&layer, &config, e) : 0;
+
+	if (d->layer && !error)
+		disk_close(layer);
+	return error ? err_prefix(e, "disk %s", d->id) : 0;
+}
+
+int restore_try(struct restore *r, struct err *e)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; i < r->meta.disks && !error; i++)
+		error = try_layer(&r->meta.disk[i], e);
+	if (!error)
+		error = prepare_disks(r, e);
+	for (i = 0; i < VM_DISKS_MAX; i++) {
+		overlay_close(r->fresh[i]);
+		r->fresh[i] = NULL;
+	}
 	return error;
 }
 

@@ -241,7 +241,7 @@ def await_end(home):
 
 
 def disk_and_memory_go_back_together(home):
-    image = twin_disk(home, 3000)
+    image = twin_disk(home, 10000)
     for n in range(4):
         home.amber("snapshot", "create", "twin", f"s{n}")
         time.sleep(0.05)
@@ -498,6 +498,39 @@ def damaged_snapshot_leaves_the_guest_running(home):
     equal(home.state("web"), "running")
 
 
+def disk_that_can_t_go_back_costs_no_guest(home):
+    """The layer is no image, or is gone; the directory can't be written."""
+    where = f"{home.dir}/disks"
+    os.mkdir(where)
+    home.amber("disk", "create", f"{where}/d.qcow2", "8M")
+    create(home, "web", "blk-twin", "steps=0", "--disk", f"{where}/d.qcow2")
+    home.amber("start", "web")
+    home.amber("snapshot", "create", "web", "one")
+    layer = snapshots(home)["snapshots"][0]["disks"][0]["layer"]
+    os.rename(layer, f"{where}/away")
+    for content in (None, b"junk"):
+        if content:
+            with open(layer, "wb") as f:
+                f.write(content)
+        for line in (("restore", "web", "one", "--no-safety"), ("rewind", "web")):
+            done = home.amber("snapshot", *line, status=1)
+            check(done.err.count("\n") == 1, done)
+            equal(home.state("web"), "running", line)
+    os.rename(f"{where}/away", layer)
+    if subprocess.run(["mount", "--bind", where, where], capture_output=True).returncode == 0:
+        try:
+            subprocess.run(["mount", "-o", "remount,ro,bind", where], check=True)
+            for line in (("restore", "web", "one", "--no-safety"), ("rewind", "web"),
+                         ("create", "web", "two")):
+                done = home.amber("snapshot", *line, status=1)
+                check("Read-only" in done.err and done.err.count("\n") == 1, done)
+                equal(home.state("web"), "running")
+        finally:
+            subprocess.run(["umount", "-l", where], check=False)
+    home.amber("snapshot", "restore", "web", "one", "--no-safety")
+    equal(sorted(os.listdir(where)), sorted([os.path.basename(layer), "d.qcow2"]))
+
+
 def killed_while_it_is_taken_it_is_there_or_not(home):
     create(home)
     for turn in range(12):
@@ -576,5 +609,6 @@ if __name__ == "__main__":
          mistakes_get_one_line,
          snapshot_is_described_listed_and_deleted,
          damaged_snapshot_leaves_the_guest_running,
+         disk_that_can_t_go_back_costs_no_guest,
          killed_while_it_is_taken_it_is_there_or_not,
          full_disk_lets_the_guest_run_on])
