@@ -39,6 +39,9 @@ void api_snapshot_create(struct call *call);
 void api_snapshot_restore(struct call *call);
 void api_snapshot_rewind(struct call *call);
 void api_snapshot_delete(struct call *call);
+void api_snapshot_pin(struct call *call);
+void api_snapshot_unpin(struct call *call);
+void api_snapshot_label(struct call *call);
 
 /* api_device.c */
 void api_metrics(struct call *call);

@@ -144,6 +144,18 @@ void api_snapshot_rewind(struct call *call)
 	start(call, &order);
 }
 
+/* --- changes --------------------------------------------------------- */
+
+static void start_change(struct call *call, struct snapshot_op_order *order,
+			 enum change_kind kind)
+{
+	order->kind = OP_CHANGE;
+	order->change.kind = kind;
+	text_copy(order->change.what, sizeof(order->change.what),
+		  call_word(call, "snapshot"));
+	start(call, order);
+}
+
 void api_snapshot_delete(struct call *call)
 {
 	struct snapshot_op_order order = {
@@ -154,4 +166,36 @@ void api_snapshot_delete(struct call *call)
 
 	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));
 	start(call, &order);
+}
+
+void api_snapshot_pin(struct call *call)
+{
+	struct snapshot_op_order order = { .kind = OP_CHANGE };
+
+	start_change(call, &order, CHANGE_PIN);
+}
+
+void api_snapshot_unpin(struct call *call)
+{
+	struct snapshot_op_order order = { .kind = OP_CHANGE };
+
+	start_change(call, &order, CHANGE_UNPIN);
+}
+
+void api_snapshot_label(struct call *call)
+{
+	struct snapshot_op_order order = { .kind = OP_CHANGE };
+	struct snapshot_change *c = &order.change;
+	struct err e = ERR_NONE;
+	const char *text;
+	size_t i;
+
+	for (i = 0; i < json_array_size(call->list); i++) {
+		text = json_string_value(json_array_get(call->list, i));
+		if (!label_change_parse(&c->label[c->labels++], text, &e))
+			continue;
+		call_problem(call, PROBLEM_BAD_VALUE, "labels: %s", e.text);
+		return;
+	}
+	start_change(call, &order, CHANGE_LABEL);
 }

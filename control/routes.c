@@ -178,6 +178,14 @@ static const struct route_param delete_params[] = {
 	REASON,
 };
 
+static const struct route_param pin_params[] = { SNAPSHOT, REASON };
+static const struct route_param label_params[] = {
+	SNAPSHOT,
+	{ "labels", PARAM_BODY, PARAM_LIST, SNAPSHOT_LABELS_MAX,
+	  "KEY=VALUE sets one, KEY- removes one" },
+	REASON,
+};
+
 #define AGENT(name, role, params, summary, handler)                           \
 	{                                                                     \
 		"POST", "/v1/vm/agent/" name, role, ROUTE_NO_COMMAND, params, \
@@ -267,6 +275,12 @@ static const struct route table[] = {
 	   "Go back to the last snapshot, in place and at once"),
 	CHANGE("snapshot/delete", delete_params, api_snapshot_delete,
 	       "Delete a snapshot"),
+	CHANGE("snapshot/pin", pin_params, api_snapshot_pin,
+	       "Protect a snapshot from being deleted"),
+	CHANGE("snapshot/unpin", pin_params, api_snapshot_unpin,
+	       "Protect it no longer"),
+	CHANGE("snapshot/label", label_params, api_snapshot_label,
+	       "Set and remove labels of a snapshot"),
 	ASK("ping", "Ask the guest's agent for a sign of life; measures it"),
 	ASK("info", "The agent's version and commands"),
 	ASK("osinfo", "The guest's operating system, as its agent tells"),

@@ -54,6 +54,7 @@ struct snapshot_op {
 	char text[VM_TEXT_MAX + 1];
 	json_t *set;  /* of the snapshot that was taken or gone back to */
 	json_t *list; /* all there are now */
+	bool is_unchanged;
 };
 
 /* --- the VM's turn --------------------------------------------------- */
@@ -283,6 +284,19 @@ static int delete (struct snapshot_op *op, struct err *e)
 				op->text, sizeof(op->text), e);
 }
 
+static int change(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_changed done;
+	int r = snapshot_change(op->c->dir, &op->order.change, &done, e);
+
+	if (r)
+		return r;
+	op->set = done.set;
+	op->is_unchanged = !done.changed;
+	text_copy(op->text, sizeof(op->text), done.text);
+	return 0;
+}
+
 static void *op_main(void *arg)
 {
 	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
@@ -290,6 +304,7 @@ static void *op_main(void *arg)
 		[OP_RESTORE] = restore_or_rewind,
 		[OP_REWIND] = restore_or_rewind,
 		[OP_DELETE] = delete,
+		[OP_CHANGE] = change,
 	};
 	struct snapshot_op *op = arg;
 	int r = work[op->order.kind](op, &op->err);
@@ -313,6 +328,7 @@ static enum problem_code code_of(int error)
 		return PROBLEM_EXISTS;
 	case -EINVAL:
 	case -ENOTSUP:
+	case -E2BIG:
 		return PROBLEM_BAD_VALUE;
 	case -ESTALE:
 	case -EBADMSG:
@@ -343,8 +359,8 @@ static void answer(struct snapshot_op *op, struct call *call,
 		return;
 	}
 	json = json_pack(
-		"{s:b, s:s, s:I, s:s, s:O*}", "changed", 1, "state",
-		vm_state_text(state), "duration_us",
+		"{s:b, s:s, s:I, s:s, s:O*}", "changed", !op->is_unchanged,
+		"state", vm_state_text(state), "duration_us",
 		(json_int_t)((clock_mono_ns() - op->began_ns) / NS_PER_US),
 		"text", op->text, "snapshot", op->set);
 	text = json_dumps(json, JSON_COMPACT);

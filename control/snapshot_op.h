@@ -12,10 +12,17 @@
 #define AMBER_CONTROL_SNAPSHOT_OP_H
 
 #include "control/control.h"
+#include "snapshot/change.h"
 #include "snapshot/restore.h"
 #include "snapshot/take.h"
 
-enum snapshot_op_kind { OP_CREATE, OP_RESTORE, OP_REWIND, OP_DELETE };
+enum snapshot_op_kind {
+	OP_CREATE,
+	OP_RESTORE,
+	OP_REWIND,
+	OP_DELETE,
+	OP_CHANGE
+};
 
 /* What is asked for; copied. */
 struct snapshot_op_order {
@@ -27,6 +34,7 @@ struct snapshot_op_order {
 	bool paused, safety, force;
 	bool children; /* OP_DELETE */
 	bool quiesce;  /* OP_CREATE: file systems frozen by the agent */
+	struct snapshot_change change; /* OP_CHANGE */
 };
 
 /*

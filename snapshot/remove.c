@@ -74,7 +74,8 @@ static int check_pins(const struct removing *r)
 	for (i = 0; i < r->list.count && !r->order->force; i++)
 		if (r->is_doomed[i] && r->list.set[i].is_pinned)
 			return err_set(r->e, -EPERM,
-				       "snapshot %s is pinned (--force)",
+				       "snapshot %s is pinned (--force, or "
+				       "amber snapshot unpin)",
 				       r->list.set[i].name);
 	return 0;
 }

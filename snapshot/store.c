@@ -336,18 +336,15 @@ static int remove_set(int store, const char *id, struct err *e)
 	return file_remove_tree(store, name, e);
 }
 
-/* Its child has come from its parent now. */
-static int reparent(int store, struct snapshot_meta *child, const char *parent,
-		    struct err *e)
+int store_rewrite(int dir, const struct snapshot_meta *m, struct err *e)
 {
-	int set = file_open_dir(store, child->id, e), r;
+	int set = store_open(dir, m->id, e), r;
 	struct buf text;
 
 	if (set < 0)
 		return set;
-	memcpy(child->parent, parent, sizeof(child->parent));
 	buf_init(&text, SNAPSHOT_META_BYTES);
-	r = snapshot_meta_print(child, &text, e);
+	r = snapshot_meta_print(m, &text, e);
 	if (!r)
 		r = file_commit(set, STORE_META, text.data, text.len,
 				FILE_DURABLE, e);
@@ -382,8 +379,15 @@ static int check_dependants(const struct store_list *list,
 		       m->name, first);
 }
 
-static int reparent_all(int dir, int store, const struct snapshot_meta *m,
-			struct err *e)
+/* Its child has come from its parent now. */
+static int reparent(int dir, struct snapshot_meta *child, const char *parent,
+		    struct err *e)
+{
+	memcpy(child->parent, parent, sizeof(child->parent));
+	return store_rewrite(dir, child, e);
+}
+
+static int reparent_all(int dir, const struct snapshot_meta *m, struct err *e)
 {
 	struct store_list list;
 	int r = store_list(dir, &list, e);
@@ -394,7 +398,7 @@ static int reparent_all(int dir, int store, const struct snapshot_meta *m,
 	r = check_dependants(&list, m, e);
 	for (i = 0; i < list.count && !r; i++)
 		if (!strcmp(list.set[i].parent, m->id))
-			r = reparent(store, &list.set[i], m->parent, e);
+			r = reparent(dir, &list.set[i], m->parent, e);
 	store_list_fini(&list);
 	return r;
 }
@@ -419,7 +423,7 @@ int store_remove(int dir, const struct snapshot_meta *m, struct err *e)
 
 	if (store < 0)
 		return store;
-	r = reparent_all(dir, store, m, e);
+	r = reparent_all(dir, m, e);
 	if (!r)
 		r = leave_current(dir, store, m, e);
 	if (!r)

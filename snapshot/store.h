@@ -61,6 +61,9 @@ int store_begin(int dir, char id[SNAPSHOT_ID_CHARS + 1], struct err *e);
 int store_publish(int dir, const char *id, struct err *e);
 void store_drop(int dir, const char *id);
 
+/* The description of a set that is there becomes m, in one step. */
+int store_rewrite(int dir, const struct snapshot_meta *m, struct err *e);
+
 /*
  * Takes a set away; what came from it has come from its parent then. -EPERM:
  * the memory of another one is an increment of it; the text names it.

@@ -11,6 +11,7 @@
 
 #include "control/cli/cli_handlers.h"
 #include "control/cli/cli_out.h"
+#include "snapshot/meta.h"
 
 static const struct operation {
 	const char *name;
@@ -18,14 +19,21 @@ static const struct operation {
 	const char *usage;
 	int (*run)(const struct cli *cli, struct cli_vm *vm, int *status,
 		   struct err *e);
+	/* Before a VM is looked for: are the values right? Or NULL. */
+	int (*check)(const struct cli *cli, struct err *e);
 } operations[] = {
-	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create },
-	{ "list", 1, 1, "NAME", cli_snapshot_list },
-	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show },
-	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore },
-	{ "rewind", 1, 1, "NAME", cli_snapshot_rewind },
-	{ "verify", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_verify },
-	{ "delete", 2, 2, "NAME SNAPSHOT", cli_snapshot_delete },
+	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create, NULL },
+	{ "list", 1, 1, "NAME", cli_snapshot_list, NULL },
+	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show, NULL },
+	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore, NULL },
+	{ "rewind", 1, 1, "NAME", cli_snapshot_rewind, NULL },
+	{ "verify", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_verify, NULL },
+	{ "delete", 2, 2, "NAME SNAPSHOT", cli_snapshot_delete, NULL },
+	{ "pin", 2, 2, "NAME SNAPSHOT", cli_snapshot_pin, NULL },
+	{ "unpin", 2, 2, "NAME SNAPSHOT", cli_snapshot_unpin, NULL },
+	{ "label", 3, 2 + SNAPSHOT_LABELS_MAX,
+	  "NAME SNAPSHOT KEY=VALUE|KEY-...", cli_snapshot_label,
+	  cli_snapshot_label_check },
 };
 
 #define COUNT (sizeof(operations) / sizeof(operations[0]))
@@ -41,6 +49,19 @@ static void set_text(json_t *body, const char *key, const char *text)
 static const char *snapshot_arg(const struct cli *cli)
 {
 	return cli->nargs > 2 ? cli->args[2] : NULL;
+}
+
+void cli_snapshot_print(const struct cli *cli, const struct cli_vm *vm,
+			json_t *answer)
+{
+	const char *text = json_string_value(json_object_get(answer, "text"));
+
+	if (cli_has(cli, CLI_JSON)) {
+		cli_print_json(answer);
+		return;
+	}
+	printf("%s: %s\n", vm->name, text ? text : "done");
+	json_decref(answer);
 }
 
 int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
@@ -59,17 +80,7 @@ int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
 	free(text);
 	if (r)
 		return r;
-	if (cli_has(cli, CLI_JSON)) {
-		cli_print_json(answer);
-		return 0;
-	}
-	text = json_string_value(json_object_get(answer, "text"))
-		       ? strdup(json_string_value(
-				 json_object_get(answer, "text")))
-		       : NULL;
-	printf("%s: %s\n", vm->name, text ? text : "done");
-	free(text);
-	json_decref(answer);
+	cli_snapshot_print(cli, vm, answer);
 	return 0;
 }
 
@@ -171,6 +182,8 @@ int cli_snapshot_command(struct cli *cli)
 			o->usage);
 		return cli_fail_usage(&e);
 	}
+	if (o->check && o->check(cli, &e))
+		return cli_fail_usage(&e);
 	r = cli_vm_open(&vm, &cli->home, cli->args[1], &e);
 	if (!r)
 		r = o->run(cli, &vm, &status, &e);

@@ -20,6 +20,12 @@ int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e);
 int cli_snapshot_delete(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e);
+int cli_snapshot_pin(const struct cli *cli, struct cli_vm *vm, int *status,
+		     struct err *e);
+int cli_snapshot_unpin(const struct cli *cli, struct cli_vm *vm, int *status,
+		       struct err *e);
+int cli_snapshot_label(const struct cli *cli, struct cli_vm *vm, int *status,
+		       struct err *e);
 int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);
 int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
@@ -36,14 +42,21 @@ int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 				 struct err *e);
 
+/* Are the words and values right? -EINVAL. */
+int cli_snapshot_label_check(const struct cli *cli, struct err *e);
+
+/* --- what they share ------------------------------------------------- */
+
+/* Posts the body (taken over) and prints what came of it. */
+int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
+		      const char *target, json_t *body, struct err *e);
+/* Prints an answer of such a request; drops it. */
+void cli_snapshot_print(const struct cli *cli, const struct cli_vm *vm,
+			json_t *answer);
 /*
  * The lock of a VM without a process, a descriptor; and what one that was
  * killed had begun to restore is ended.
  */
 int cli_snapshot_lock(struct cli_vm *vm, struct err *e);
-
-/* Posts body, which is taken over, and prints what came of it. */
-int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
-		      const char *target, json_t *body, struct err *e);
 
 #endif

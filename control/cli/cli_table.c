@@ -249,8 +249,8 @@ static const struct cli_command rows[] = {
 {
 	.name = "snapshot", .group = CLI_GROUP_LIFE,
 	.summary = "Take snapshots, and go back to them",
-	.usage = "create|list|show|verify|restore|rewind|delete NAME "
-		 "[SNAPSHOT]",
+	.usage = "create|list|show|verify|restore|rewind|pin|unpin|label|delete "
+		 "NAME [SNAPSHOT] [KEY=VALUE|KEY-...]",
 	.about =
 	"create NAME [SNAPSHOT] keeps disks, memory and devices of one moment "
 	"while the guest runs: it stands still for about a millisecond, its "
@@ -278,9 +278,11 @@ static const struct cli_command rows[] = {
 	"snapshot stands on go at once; each of the others is merged into "
 	"what stands on it: in the background while the VM runs, by the "
 	"command itself when it is stopped, at its next start with "
-	"--no-merge.",
+	"--no-merge.\n\n"
+	"pin NAME SNAPSHOT protects it from being deleted, until unpin; label "
+	"NAME SNAPSHOT KEY=VALUE... sets labels, KEY- removes one.",
 	.role = "operator", .word = CLI_WORD_VM,
-	.min_args = 2, .max_args = 3,
+	.min_args = 2, .max_args = 3 + 16,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
 		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
 		     CLI_RUNS, CLI_WAIT_TIMEOUT,

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`amber snapshot`: what is done with snapshots that are there."""
+
+import os
+
+from harness import check, equal, run
+from test_snapshot import create, snapshots
+
+
+def named(home, name, vm="web"):
+    found = [s for s in snapshots(home, vm)["snapshots"] if s["name"] == name]
+    equal(len(found), 1)
+    return found[0]
+
+
+def take(home, *names):
+    for name in names:
+        home.amber("snapshot", "create", "web", name)
+
+
+def both_ways(home, promise):
+    """By the VM's process, and by the command under the lock."""
+    create(home)
+    home.amber("start", "web")
+    take(home, "one", "two")
+    promise(home)
+    home.amber("stop", "web")
+    home.amber("wait", "web", "--for", "stopped")
+    for pid in home.vmm_pids():
+        os.kill(pid, 15)
+    home.amber("snapshot", "unpin", "web", "one")
+    promise(home)
+
+
+def pins_and_labels(home):
+    for verb, text in (("pin", "pinned"), ("pin", "pinned already"),
+                       ("unpin", "no longer pinned"), ("unpin", "not pinned"), ("pin", "pinned")):
+        done = home.amber("snapshot", verb, "web", "one")
+        check(done.out.startswith("web: snapshot one (") and done.out.endswith(f") {text}\n"), done)
+        equal(named(home, "one")["pinned"], verb == "pin")
+    done = home.amber("snapshot", "delete", "web", "one", status=1)
+    check("one is pinned" in done.err and done.err.count("\n") == 1, done)
+    home.amber("snapshot", "label", "web", "one", "tier=ci", "a=b=c")
+    equal(named(home, "one")["labels"], {"tier": "ci", "a": "b=c"})
+    before = named(home, "one")
+    done = home.amber("snapshot", "label", "web", "one", "tier-", "gone-", "a=b=c", "--json").json()
+    check(done["changed"] and done["snapshot"]["labels"] == {"a": "b=c"}, done)
+    done = home.amber("snapshot", "label", "web", "one", "a=b=c", "--json").json()
+    equal(done["changed"], False)
+    equal(named(home, "one"), dict(before, labels={"a": "b=c"}))
+    home.amber("snapshot", "label", "web", "one", "a-")
+
+
+def snapshot_is_pinned_and_labelled_whether_it_runs_or_not(home):
+    both_ways(home, pins_and_labels)
+
+
+def labels_have_a_limit(home):
+    create(home)
+    home.amber("start", "web")
+    take(home, "one")
+    home.amber("snapshot", "label", "web", "one", *(f"k{n}=v" for n in range(16)))
+    done = home.amber("snapshot", "label", "web", "one", "more=1", status=1)
+    check("no more fit" in done.err and done.err.count("\n") == 1, done)
+    home.amber("snapshot", "label", "web", "one", "more=1", "k3-")
+    equal(len(named(home, "one")["labels"]), 16)
+    for text in ("plain", "=x", "-", "k" * 64 + "=x", "k=" + "x" * 64, "k=\x1b[2J"):
+        done = home.amber("snapshot", "label", "web", "one", "--", text, status=2)
+        check("KEY=VALUE nor KEY-" in done.err and done.err.count("\n") == 1, done)
+    done = home.amber("snapshot", "pin", "web", "x" * 80, status=1)
+    check("no snapshot" in done.err and done.err.count("\n") == 1, done)
+
+
+def changes_are_in_the_journal(home):
+    create(home)
+    home.amber("start", "web")
+    take(home, "one")
+    home.amber("snapshot", "pin", "web", "one", "--reason", "keep it")
+    records = home.amber("journal", "--json", "web").json()
+    found = [r for r in records if "pinned" in r.get("text", "")]
+    equal([r["reason"] for r in found], ["keep it"])
+
+
+if __name__ == "__main__":
+    run([snapshot_is_pinned_and_labelled_whether_it_runs_or_not,
+         labels_have_a_limit,
+         changes_are_in_the_journal])
