@@ -21,6 +21,7 @@
 #include "control/text.h"
 #include "control/version.h"
 #include "snapshot/remove.h"
+#include "snapshot/size.h"
 #include "vmm/machine.h"
 
 #define CONFIG_BYTES (1u << 20)
@@ -533,7 +534,8 @@ json_t *snapshot_op_list(int dir)
 				 "snapshots", all);
 	store_current(dir, current);
 	for (i = 0; i < list.count; i++)
-		json_array_append_new(all, snapshot_meta_json(&list.set[i]));
+		json_array_append_new(all,
+				      snapshot_sized_json(dir, &list.set[i]));
 	all = json_pack("{s:s, s:I, s:o}", "current", current, "damaged",
 			(json_int_t)list.damaged, "snapshots", all);
 	store_list_fini(&list);

@@ -98,6 +98,7 @@ enum cli_opt {
 	CLI_RUNS,
 	CLI_CHILDREN,
 	CLI_NO_MERGE,
+	CLI_SORT,
 	CLI_OPTION_COUNT
 };
 
@@ -110,7 +111,8 @@ enum cli_word {
 	CLI_WORD_GOAL, /* what `wait --for` takes */
 	CLI_WORD_POLICY,
 	CLI_WORD_COMMAND,
-	CLI_WORD_SHELL
+	CLI_WORD_SHELL,
+	CLI_WORD_SORT /* of `snapshot list --sort` */
 };
 
 struct cli_option {

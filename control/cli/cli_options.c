@@ -151,6 +151,8 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	       "Delete all that came from it as well"),
 	SWITCH(CLI_NO_MERGE, 0, "no-merge",
 	       "Leave merging layers of a stopped VM to its next start"),
+	VALUE(CLI_SORT, 0, "sort", "age|size|name|kind", CLI_WORD_SORT,
+	      "Order of a list (default: age, the oldest first)"),
 	SWITCH(CLI_TREE, 0, "tree", "Which one came from which"),
 	SWITCH(CLI_DIRECT, 0, "direct", "Without the page cache (O_DIRECT)"),
 };

@@ -23,7 +23,7 @@ static const struct operation {
 	int (*check)(const struct cli *cli, struct err *e);
 } operations[] = {
 	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create, NULL },
-	{ "list", 1, 1, "NAME", cli_snapshot_list, NULL },
+	{ "list", 1, 1, "NAME", cli_snapshot_list, cli_snapshot_list_check },
 	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show, NULL },
 	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore, NULL },
 	{ "rewind", 1, 1, "NAME", cli_snapshot_rewind, NULL },

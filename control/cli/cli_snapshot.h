@@ -43,6 +43,7 @@ int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 				 struct err *e);
 
 /* Are the words and values right? -EINVAL. */
+int cli_snapshot_list_check(const struct cli *cli, struct err *e);
 int cli_snapshot_label_check(const struct cli *cli, struct err *e);
 
 /* --- what they share ------------------------------------------------- */

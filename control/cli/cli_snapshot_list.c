@@ -12,8 +12,9 @@
 
 #include "base/clock.h"
 #include "control/cli/cli_out.h"
+#include "control/cli/cli_words.h"
 #include "control/cli/term_table.h"
-#include "snapshot/store.h"
+#include "snapshot/size.h"
 
 #define OUT_BYTES (4u << 20)
 #define PAGE	  4096ULL
@@ -21,51 +22,113 @@
 
 /* --- order ----------------------------------------------------------- */
 
-struct view {
-	const struct store_list *list;
-	char current[SNAPSHOT_ID_CHARS + 1];
-	struct term_table table;
-	bool is_tree;
+struct row {
+	const struct snapshot_meta *m; /* borrowed from the list */
+	struct snapshot_size size;
 };
 
-static bool is_there(const struct store_list *list, const char *id)
-{
-	size_t i;
+struct view {
+	int dir; /* borrowed */
+	struct store_list list;
+	struct row *row; /* owned: list.count, in the order asked for */
+	char current[SNAPSHOT_ID_CHARS + 1];
+	struct term_table table;
+};
 
-	for (i = 0; i < list->count; i++)
-		if (!strcmp(list->set[i].id, id))
-			return true;
-	return false;
+/* The list is sorted by age: it decides where another order doesn't. */
+static int by_age(const struct row *x, const struct row *y)
+{
+	return x->m < y->m ? -1 : x->m > y->m;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	if (x->size.total != y->size.total)
+		return x->size.total > y->size.total ? -1 : 1;
+	return by_age(x, y);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return strcmp(x->m->name, y->m->name);
+}
+
+static int by_kind(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	if (x->m->kind != y->m->kind)
+		return x->m->kind < y->m->kind ? -1 : 1;
+	return by_age(x, y);
+}
+
+static int (*const orders[CLI_SORT_COUNT])(const void *a, const void *b) = {
+	[CLI_SORT_SIZE] = by_size,
+	[CLI_SORT_NAME] = by_name,
+	[CLI_SORT_KIND] = by_kind,
+};
+
+static int sort_of(const struct cli *cli)
+{
+	const char *text = cli_value(cli, CLI_SORT);
+
+	return text ? cli_sort_parse(text) : CLI_SORT_AGE;
+}
+
+int cli_snapshot_list_check(const struct cli *cli, struct err *e)
+{
+	if (sort_of(cli) >= 0)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "snapshot list: --sort: '%.32s' is not age, size, name "
+		       "or kind",
+		       cli_value(cli, CLI_SORT));
 }
 
 /* --- rows ------------------------------------------------------------ */
 
-static void add_row(struct view *v, const struct snapshot_meta *m,
-		    const char *indent)
+static bool is_there(const struct view *v, const char *id)
 {
-	bool is_current = !strcmp(m->id, v->current);
-	char bytes[TERM_HUMAN_BYTES], age[TERM_HUMAN_BYTES];
-	char pause[TERM_HUMAN_BYTES];
+	size_t i;
+
+	for (i = 0; i < v->list.count; i++)
+		if (!strcmp(v->list.set[i].id, id))
+			return true;
+	return false;
+}
+
+static uint64_t age_us(const struct snapshot_meta *m)
+{
 	uint64_t now = clock_wall_ns();
 
-	term_table_add(&v->table, is_current ? TERM_BOLD : TERM_PLAIN, "%s%s%s",
-		       indent, m->name, is_current ? " *" : "");
-	term_table_add(&v->table, TERM_DIM, "%s", m->id);
-	term_table_add(&v->table, TERM_PLAIN, "%s",
-		       snapshot_kind_text(m->kind));
-	term_table_add(&v->table, TERM_PLAIN, "%s",
+	return now > m->created_ns ? (now - m->created_ns) / NS_PER_US : 0;
+}
+
+static void add_row(struct view *v, const struct row *row, const char *indent)
+{
+	const struct snapshot_meta *m = row->m;
+	bool is_current = !strcmp(m->id, v->current);
+	char memory[TERM_HUMAN_BYTES], size[TERM_HUMAN_BYTES];
+	char age[TERM_HUMAN_BYTES], pause[TERM_HUMAN_BYTES];
+	struct term_table *t = &v->table;
+
+	term_table_add(t, is_current ? TERM_BOLD : TERM_PLAIN, "%s%s%s", indent,
+		       m->name, is_current ? " *" : "");
+	term_table_add(t, TERM_DIM, "%s", m->id);
+	term_table_add(t, TERM_PLAIN, "%s", snapshot_kind_text(m->kind));
+	term_table_add(t, TERM_PLAIN, "%s",
 		       m->kind == SNAPSHOT_DISK
 			       ? "-"
-			       : term_bytes(m->pages * PAGE, bytes));
-	term_table_add(
-		&v->table, TERM_PLAIN, "%s",
-		term_duration_us(now > m->created_ns
-					 ? (now - m->created_ns) / NS_PER_US
-					 : 0,
-				 age));
-	term_table_add(&v->table, TERM_PLAIN, "%s",
+			       : term_bytes(m->pages * PAGE, memory));
+	term_table_add(t, TERM_PLAIN, "%s", term_bytes(row->size.total, size));
+	term_table_add(t, TERM_PLAIN, "%s", term_duration_us(age_us(m), age));
+	term_table_add(t, TERM_PLAIN, "%s",
 		       term_duration_us(m->pause_ns / NS_PER_US, pause));
-	term_table_add(&v->table, TERM_PLAIN, "%s%s", m->purpose,
+	term_table_add(t, TERM_PLAIN, "%s%s", m->purpose,
 		       m->is_pinned ? " (pinned)" : "");
 }
 
@@ -77,81 +140,97 @@ static void add_below(struct view *v, const char *parent, unsigned int depth)
 
 	snprintf(indent, sizeof(indent), "%*s%s", (int)(2 * depth), "",
 		 depth ? "- " : "");
-	for (i = 0; i < v->list->count; i++) {
-		const struct snapshot_meta *m = &v->list->set[i];
-		bool is_root = !*m->parent || !is_there(v->list, m->parent);
+	for (i = 0; i < v->list.count; i++) {
+		const struct snapshot_meta *m = v->row[i].m;
+		bool is_root = !*m->parent || !is_there(v, m->parent);
 
 		if (*parent ? strcmp(m->parent, parent) != 0 : !is_root)
 			continue;
-		add_row(v, m, indent);
+		add_row(v, &v->row[i], indent);
 		if (depth < DEEP)
 			add_below(v, m->id, depth + 1);
 	}
 }
 
-static int print_list(const struct cli *cli, const struct store_list *list,
-		      const char *current)
+static int print_table(const struct cli *cli, struct view *v)
 {
-	struct view v = { .list = list, .is_tree = cli_has(cli, CLI_TREE) };
 	struct buf out;
 	size_t i;
 	int r;
 
-	memcpy(v.current, current, sizeof(v.current));
-	term_table_init(&v.table,
-			"SNAPSHOT ID KIND >MEMORY >AGE >PAUSE PURPOSE",
+	term_table_init(&v->table,
+			"SNAPSHOT ID KIND >MEMORY >SIZE >AGE >PAUSE PURPOSE",
 			term_has_colour(STDOUT_FILENO));
-	if (v.is_tree)
-		add_below(&v, "", 0);
+	if (cli_has(cli, CLI_TREE))
+		add_below(v, "", 0);
 	else
-		for (i = 0; i < list->count; i++)
-			add_row(&v, &list->set[i], "");
+		for (i = 0; i < v->list.count; i++)
+			add_row(v, &v->row[i], "");
 	buf_init(&out, OUT_BYTES);
-	r = term_table_print(&v.table, &out);
+	r = term_table_print(&v->table, &out);
 	if (!r)
 		cli_print(&out);
 	buf_fini(&out);
-	term_table_fini(&v.table);
+	term_table_fini(&v->table);
 	return r;
 }
 
-static void print_json(const struct store_list *list, const char *current)
+static void print_json(const struct view *v)
 {
 	json_t *all = json_array();
 	size_t i;
 
-	for (i = 0; i < list->count; i++)
-		json_array_append_new(all, snapshot_meta_json(&list->set[i]));
-	cli_print_json(json_pack("{s:s, s:I, s:o}", "current", current,
-				 "damaged", (json_int_t)list->damaged,
+	for (i = 0; i < v->list.count; i++)
+		json_array_append_new(all,
+				      snapshot_sized_json(v->dir, v->row[i].m));
+	cli_print_json(json_pack("{s:s, s:I, s:o}", "current", v->current,
+				 "damaged", (json_int_t)v->list.damaged,
 				 "snapshots", all));
+}
+
+static int make_rows(const struct cli *cli, struct view *v)
+{
+	int sort = sort_of(cli);
+	size_t i, n = v->list.count;
+
+	v->row = calloc(n + 1, sizeof(*v->row));
+	if (!v->row)
+		return -ENOMEM;
+	for (i = 0; i < n; i++) {
+		v->row[i].m = &v->list.set[i];
+		snapshot_size(v->dir, v->row[i].m, &v->row[i].size);
+	}
+	if (orders[sort])
+		qsort(v->row, n, sizeof(*v->row), orders[sort]);
+	return 0;
 }
 
 int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e)
 {
-	char current[SNAPSHOT_ID_CHARS + 1];
-	struct store_list list;
-	int r = store_list(vm->dir, &list, e);
+	struct view v = { .dir = vm->dir };
+	int r = store_list(vm->dir, &v.list, e);
 
 	(void)status;
 	if (r)
 		return r;
-	store_current(vm->dir, current);
-	if (cli_has(cli, CLI_JSON))
-		print_json(&list, current);
-	else if (list.count)
-		r = print_list(cli, &list, current);
-	else
+	store_current(vm->dir, v.current);
+	r = make_rows(cli, &v);
+	if (!r && cli_has(cli, CLI_JSON))
+		print_json(&v);
+	else if (!r && v.list.count)
+		r = print_table(cli, &v);
+	else if (!r)
 		cli_note(vm->name,
-			 "has no snapshots (amber snapshot create "
-			 "%s)",
+			 "has no snapshots (amber snapshot create %s)",
 			 vm->name);
-	if (list.damaged)
+	if (v.list.damaged)
 		cli_error(vm->name, "%zu snapshot%s can't be read; %s",
-			  list.damaged, list.damaged == 1 ? "" : "s", list.why);
-	store_list_fini(&list);
-	return r;
+			  v.list.damaged, v.list.damaged == 1 ? "" : "s",
+			  v.list.why);
+	free(v.row);
+	store_list_fini(&v.list);
+	return r ? err_sys(e, r, "snapshots") : 0;
 }
 
 /* --- one ------------------------------------------------------------- */
@@ -177,8 +256,19 @@ static void print_disks(struct buf *out, const struct snapshot_meta *m)
 	}
 }
 
+static void print_size(struct buf *out, const struct snapshot_size *size)
+{
+	char total[TERM_HUMAN_BYTES], memory[TERM_HUMAN_BYTES];
+	char layers[TERM_HUMAN_BYTES];
+
+	buf_printf(out, "%-13s %s: memory %s, layers of disks %s\n",
+		   "on disk:", term_bytes(size->total, total),
+		   term_bytes(size->memory, memory),
+		   term_bytes(size->layers, layers));
+}
+
 static void print_set(struct buf *out, const struct snapshot_meta *m,
-		      bool is_current)
+		      const struct snapshot_size *size, bool is_current)
 {
 	char bytes[TERM_HUMAN_BYTES], all[TERM_HUMAN_BYTES];
 	char us[TERM_HUMAN_BYTES];
@@ -205,6 +295,7 @@ static void print_set(struct buf *out, const struct snapshot_meta *m,
 		buf_printf(out, "%-13s %s of %s\n",
 			   "memory:", term_bytes(m->pages * PAGE, bytes),
 			   term_bytes(m->memory_bytes, all));
+	print_size(out, size);
 	buf_printf(out, "%-13s %s", "stood still:",
 		   term_duration_us(m->pause_ns / NS_PER_US, us));
 	buf_printf(out, ", in all %s\n",
@@ -216,6 +307,7 @@ int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e)
 {
 	char current[SNAPSHOT_ID_CHARS + 1];
+	struct snapshot_size size;
 	struct snapshot_meta m;
 	struct buf out;
 	int r = store_find(vm->dir, cli->args[2], &m, e);
@@ -225,10 +317,11 @@ int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
 		return r;
 	store_current(vm->dir, current);
 	if (cli_has(cli, CLI_JSON)) {
-		cli_print_json(snapshot_meta_json(&m));
+		cli_print_json(snapshot_sized_json(vm->dir, &m));
 	} else {
 		buf_init(&out, OUT_BYTES);
-		print_set(&out, &m, !strcmp(current, m.id));
+		snapshot_size(vm->dir, &m, &size);
+		print_set(&out, &m, &size, !strcmp(current, m.id));
 		cli_print(&out);
 		buf_fini(&out);
 	}

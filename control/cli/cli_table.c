@@ -256,7 +256,9 @@ static const struct cli_command rows[] = {
 	"while the guest runs: it stands still for about a millisecond, its "
 	"memory is written behind its back. --kind disk keeps the disks only, "
 	"--kind memory all but them; --incremental only the memory that has "
-	"changed since the current snapshot, on which it stands then. list NAME shows all, --tree which one "
+	"changed since the current snapshot, on which it stands then. list NAME "
+	"shows all (MEMORY: of the guest; SIZE: what the set takes up, layers of "
+	"disks included), --tree which one "
 	"came from which (* is where the VM is); show NAME SNAPSHOT one of "
 	"them. verify reads one, or all, with what it stands on, and holds it "
 	"against its checksums.\n\n"
@@ -284,7 +286,7 @@ static const struct cli_command rows[] = {
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3 + 16,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
-		     CLI_TREE, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
+		     CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
 		     CLI_RUNS, CLI_WAIT_TIMEOUT,
 		     CLI_CHILDREN, CLI_NO_MERGE,
 		     CLI_REASON, CLI_JSON, CLI_HELP },

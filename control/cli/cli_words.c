@@ -2,6 +2,8 @@
 /* Lists of words, most of them other tables' names; any thread. */
 #include "control/cli/cli_words.h"
 
+#include <string.h>
+
 #include "vmm/lifecycle.h"
 
 static const char *const goals[CLI_GOAL_COUNT] = {
@@ -10,11 +12,28 @@ static const char *const goals[CLI_GOAL_COUNT] = {
 	[CLI_GOAL_CRASHED] = "crashed",
 };
 
+static const char *const sorts[CLI_SORT_COUNT] = {
+	[CLI_SORT_AGE] = "age",
+	[CLI_SORT_SIZE] = "size",
+	[CLI_SORT_NAME] = "name",
+	[CLI_SORT_KIND] = "kind",
+};
+
 static const char *const shells[] = { "bash", "zsh", "fish" };
 
 const char *cli_goal_text(enum cli_goal goal)
 {
 	return goals[goal];
+}
+
+int cli_sort_parse(const char *text)
+{
+	int i;
+
+	for (i = 0; i < CLI_SORT_COUNT; i++)
+		if (!strcmp(sorts[i], text))
+			return i;
+	return -1;
 }
 
 /* The n-th visible command. */
@@ -45,6 +64,8 @@ const char *cli_word_at(enum cli_word kind, size_t n)
 	case CLI_WORD_SHELL:
 		return n < sizeof(shells) / sizeof(shells[0]) ? shells[n]
 							      : NULL;
+	case CLI_WORD_SORT:
+		return n < CLI_SORT_COUNT ? sorts[n] : NULL;
 	case CLI_WORD_COMMAND:
 		return command_at(n);
 	default:

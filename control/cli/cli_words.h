@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The closed lists of words that options and arguments take: goals of
- * `amber wait`, states, policies, shells. Constant data; any thread.
+ * `amber wait`, states, policies, shells, orders. Constant data; any thread.
  */
 #ifndef AMBER_CONTROL_CLI_WORDS_H
 #define AMBER_CONTROL_CLI_WORDS_H
@@ -21,6 +21,18 @@ enum cli_goal {
 };
 
 const char *cli_goal_text(enum cli_goal goal);
+
+/* What `amber snapshot list --sort` sorts by. */
+enum cli_sort {
+	CLI_SORT_AGE,  /* the oldest first */
+	CLI_SORT_SIZE, /* the largest first */
+	CLI_SORT_NAME,
+	CLI_SORT_KIND,
+	CLI_SORT_COUNT
+};
+
+/* -1: no such order. */
+int cli_sort_parse(const char *text);
 
 /*
  * The n-th word of a kind's list, NULL behind the last; NULL at once for

@@ -81,7 +81,48 @@ def changes_are_in_the_journal(home):
     equal([r["reason"] for r in found], ["keep it"])
 
 
+def occupied(home, s, vm="web"):
+    """By the file system, not by amber."""
+    where = home.path(vm, "snapshots", s["id"])
+    files = [os.path.join(where, n) for n in os.listdir(where)]
+    files += [d["layer"] for d in s["disks"] if "layer" in d]
+    return sum(os.stat(f).st_blocks * 512 for f in files)
+
+
+def list_tells_what_sets_take_up_and_sorts(home):
+    image = f"{home.dir}/root.qcow2"
+    home.amber("disk", "create", image, "8M")
+    create(home, "web", "blk-twin", "steps=3000", "--disk", image)
+    home.amber("start", "web")
+    for name, kind in (("b", "full"), ("c", "disk"), ("a", "memory"), ("d", "full")):
+        home.amber("snapshot", "create", "web", name, "--kind", kind)
+    there = snapshots(home)["snapshots"]
+    for s in there:
+        equal(s["size"]["total"], occupied(home, s))
+        equal(s["size"]["total"], sum(v for k, v in s["size"].items() if k != "total"))
+        equal(s["size"]["memory"] > 0, s["kind"] != "disk")
+        equal(s["size"]["layers"] > 0, s["kind"] != "memory")
+
+    def order(by):
+        found = home.amber("snapshot", "list", "web", "--sort", by, "--json").json()
+        table = home.amber("snapshot", "list", "web", "--sort", by).lines()
+        names = [s["name"] for s in found["snapshots"]]
+        equal([line.split()[0] for line in table[1:]], names)
+        return names
+
+    equal(order("age"), ["b", "c", "a", "d"])
+    equal(order("name"), ["a", "b", "c", "d"])
+    equal(order("kind"), ["b", "d", "c", "a"])
+    sizes = {s["name"]: s["size"]["total"] for s in there}
+    equal([sizes[n] for n in order("size")], sorted(sizes.values(), reverse=True))
+    done = home.amber("snapshot", "list", "web", "--sort", "colour", status=2)
+    check("age, size, name or kind" in done.err and done.err.count("\n") == 1, done)
+    shown = home.amber("snapshot", "show", "web", "b").out
+    check("on disk:" in shown, shown)
+
+
 if __name__ == "__main__":
     run([snapshot_is_pinned_and_labelled_whether_it_runs_or_not,
          labels_have_a_limit,
-         changes_are_in_the_journal])
+         changes_are_in_the_journal,
+         list_tells_what_sets_take_up_and_sorts])
