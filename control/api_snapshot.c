@@ -199,3 +199,53 @@ void api_snapshot_label(struct call *call)
 	}
 	start_change(call, &order, CHANGE_LABEL);
 }
+
+/* --- pruning --------------------------------------------------------- */
+
+static int take_prune_labels(struct call *call, struct prune_order *o,
+			     struct err *e)
+{
+	const char *text;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < json_array_size(call->list) && !r; i++) {
+		text = json_string_value(json_array_get(call->list, i));
+		r = prune_label_parse(&o->label[o->labels++], text, e);
+	}
+	return r ? err_prefix(e, "labels") : 0;
+}
+
+static int take_policy(struct call *call, struct prune_policy *p, struct err *e)
+{
+	const char *within = call_word(call, "keep_within");
+	char name[32];
+	int rule, r = 0;
+
+	for (rule = 0; rule < PRUNE_RULES; rule++) {
+		snprintf(name, sizeof(name), "keep_%s",
+			 prune_rule_text((enum prune_rule)rule));
+		p->keep[rule] = (unsigned int)call_number(call, name, 0);
+	}
+	p->max_bytes = call_number(call, "max_bytes", 0);
+	p->has_within = *within;
+	if (*within)
+		r = prune_span_parse(&p->within, within, e);
+	return r ? err_prefix(e, "keep_within") : 0;
+}
+
+void api_snapshot_prune(struct call *call)
+{
+	struct snapshot_op_order order = { .kind = OP_PRUNE };
+	struct prune_order *o = &order.prune;
+	struct err e = ERR_NONE;
+
+	o->is_dry_run = call_number(call, "dry_run", 0);
+	text_copy(o->purpose, sizeof(o->purpose), call_word(call, "purpose"));
+	if (take_policy(call, &o->policy, &e) ||
+	    take_prune_labels(call, o, &e)) {
+		call_problem(call, PROBLEM_BAD_VALUE, "%s", e.text);
+		return;
+	}
+	start(call, &order);
+}

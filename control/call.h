@@ -17,7 +17,8 @@
 #include "control/authz.h"
 #include "control/problem.h"
 
-#define CALL_PARAMS_MAX	  8
+#define CALL_PARAMS_MAX	  16 /* of a route */
+#define CALL_QUERY_MAX	  8  /* in a query */
 #define CALL_TEXT_BYTES	  256
 #define CALL_WORDS_MAX	  3
 #define CALL_WORD_BYTES	  64

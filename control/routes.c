@@ -7,6 +7,7 @@
 #include "control/api.h"
 #include "control/limits.h"
 #include "snapshot/meta.h"
+#include "snapshot/prune.h"
 #include "vmm/vm.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -186,6 +187,30 @@ static const struct route_param label_params[] = {
 	REASON,
 };
 
+#define KEEP(what)                                                      \
+	{                                                               \
+		"keep_" what, PARAM_BODY, PARAM_NUMBER, PRUNE_KEEP_MAX, \
+			"keep so many " what " ones; 0: no such rule"   \
+	}
+static const struct route_param prune_params[] = {
+	KEEP("last"),
+	KEEP("hourly"),
+	KEEP("daily"),
+	KEEP("weekly"),
+	KEEP("monthly"),
+	KEEP("yearly"),
+	{ "keep_within", PARAM_BODY, PARAM_WORD, PRUNE_SPAN_TEXT,
+	  "1y5m7d2h: keep what is not that much older than the newest" },
+	{ "max_bytes", PARAM_BODY, PARAM_NUMBER, INT64_MAX,
+	  "then the oldest go until the rest takes up no more; 0: no limit" },
+	{ "purpose", PARAM_BODY, PARAM_WORD, SNAPSHOT_PURPOSE_MAX,
+	  "only those that are for it" },
+	{ "labels", PARAM_BODY, PARAM_LIST, SNAPSHOT_LABELS_MAX,
+	  "KEY[=VALUE]: only those that carry all of them" },
+	{ "dry_run", PARAM_BODY, PARAM_BOOL, 1, "only say what would be" },
+	REASON,
+};
+
 #define AGENT(name, role, params, summary, handler)                           \
 	{                                                                     \
 		"POST", "/v1/vm/agent/" name, role, ROUTE_NO_COMMAND, params, \
@@ -281,6 +306,8 @@ static const struct route table[] = {
 	       "Protect it no longer"),
 	CHANGE("snapshot/label", label_params, api_snapshot_label,
 	       "Set and remove labels of a snapshot"),
+	CHANGE("snapshot/prune", prune_params, api_snapshot_prune,
+	       "Remove the snapshots that no rule keeps"),
 	ASK("ping", "Ask the guest's agent for a sign of life; measures it"),
 	ASK("info", "The agent's version and commands"),
 	ASK("osinfo", "The guest's operating system, as its agent tells"),

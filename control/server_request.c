@@ -270,7 +270,7 @@ static enum MHD_Result take_body(struct conn *conn, const char *bytes,
 }
 
 struct args {
-	struct query_arg arg[CALL_PARAMS_MAX];
+	struct query_arg arg[CALL_QUERY_MAX];
 	size_t count;
 	bool overflow;
 };
@@ -281,7 +281,7 @@ static enum MHD_Result take_arg(void *cls, enum MHD_ValueKind kind,
 	struct args *args = cls;
 
 	(void)kind;
-	if (args->count == CALL_PARAMS_MAX) {
+	if (args->count == CALL_QUERY_MAX) {
 		args->overflow = true;
 		return MHD_NO;
 	}
@@ -300,7 +300,7 @@ static enum MHD_Result run_call(struct conn *conn)
 	conn_queue(conn, QUEUE_NONE);
 	if (args.overflow) {
 		call_problem(call, PROBLEM_BAD_REQUEST,
-			     "more than %d query parameters", CALL_PARAMS_MAX);
+			     "more than %d query parameters", CALL_QUERY_MAX);
 		return send_answer(conn);
 	}
 	conn->is_dispatching = true;

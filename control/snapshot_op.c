@@ -53,8 +53,9 @@ struct snapshot_op {
 	/* The outcome, for the loop. */
 	struct err err;
 	char text[VM_TEXT_MAX + 1];
-	json_t *set;  /* of the snapshot that was taken or gone back to */
-	json_t *list; /* all there are now */
+	json_t *set;	/* of the snapshot that was taken or gone back to */
+	json_t *pruned; /* docs/api.md */
+	json_t *list;	/* all there are now */
 	bool is_unchanged;
 };
 
@@ -298,6 +299,20 @@ static int change(struct snapshot_op *op, struct err *e)
 	return 0;
 }
 
+static int prune(struct snapshot_op *op, struct err *e)
+{
+	struct prune_report report;
+	int r = snapshot_prune(op->c->dir, op->c->config, &op->order.prune,
+			       &report, e);
+
+	if (r)
+		return r;
+	op->pruned = report.json;
+	op->is_unchanged = op->order.prune.is_dry_run || !report.removed;
+	text_copy(op->text, sizeof(op->text), report.text);
+	return 0;
+}
+
 static void *op_main(void *arg)
 {
 	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
@@ -306,6 +321,7 @@ static void *op_main(void *arg)
 		[OP_REWIND] = restore_or_rewind,
 		[OP_DELETE] = delete,
 		[OP_CHANGE] = change,
+		[OP_PRUNE] = prune,
 	};
 	struct snapshot_op *op = arg;
 	int r = work[op->order.kind](op, &op->err);
@@ -360,10 +376,10 @@ static void answer(struct snapshot_op *op, struct call *call,
 		return;
 	}
 	json = json_pack(
-		"{s:b, s:s, s:I, s:s, s:O*}", "changed", !op->is_unchanged,
-		"state", vm_state_text(state), "duration_us",
+		"{s:b, s:s, s:I, s:s, s:O*, s:O*}", "changed",
+		!op->is_unchanged, "state", vm_state_text(state), "duration_us",
 		(json_int_t)((clock_mono_ns() - op->began_ns) / NS_PER_US),
-		"text", op->text, "snapshot", op->set);
+		"text", op->text, "snapshot", op->set, "prune", op->pruned);
 	text = json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 	if (text)
@@ -393,6 +409,7 @@ static void op_free(struct snapshot_op *op)
 	sem_destroy(&op->answered);
 	buf_fini(&op->config);
 	json_decref(op->set);
+	json_decref(op->pruned);
 	json_decref(op->list);
 	free(op);
 }

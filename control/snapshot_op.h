@@ -13,6 +13,7 @@
 
 #include "control/control.h"
 #include "snapshot/change.h"
+#include "snapshot/prune_store.h"
 #include "snapshot/restore.h"
 #include "snapshot/take.h"
 
@@ -21,7 +22,8 @@ enum snapshot_op_kind {
 	OP_RESTORE,
 	OP_REWIND,
 	OP_DELETE,
-	OP_CHANGE
+	OP_CHANGE,
+	OP_PRUNE
 };
 
 /* What is asked for; copied. */
@@ -35,6 +37,7 @@ struct snapshot_op_order {
 	bool children; /* OP_DELETE */
 	bool quiesce;  /* OP_CREATE: file systems frozen by the agent */
 	struct snapshot_change change; /* OP_CHANGE */
+	struct prune_order prune;      /* OP_PRUNE */
 };
 
 /*

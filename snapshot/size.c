@@ -27,8 +27,8 @@ void snapshot_size(int dir, const struct snapshot_meta *m,
 	memset(out, 0, sizeof(*out));
 	if (set >= 0) {
 		out->memory = taken(set, STORE_MEMORY);
-		out->state = taken(set, STORE_STATE) + taken(set, STORE_META) +
-			     taken(set, STORE_CONFIG);
+		out->state = taken(set, STORE_STATE) + taken(set, STORE_MAP) +
+			     taken(set, STORE_META) + taken(set, STORE_CONFIG);
 		close(set);
 	}
 	for (i = 0; i < m->disks; i++)

@@ -31,6 +31,7 @@ static const struct operation {
 	{ "delete", 2, 2, "NAME SNAPSHOT", cli_snapshot_delete, NULL },
 	{ "pin", 2, 2, "NAME SNAPSHOT", cli_snapshot_pin, NULL },
 	{ "unpin", 2, 2, "NAME SNAPSHOT", cli_snapshot_unpin, NULL },
+	{ "prune", 1, 1, "NAME", cli_snapshot_prune, cli_snapshot_prune_check },
 	{ "label", 3, 2 + SNAPSHOT_LABELS_MAX,
 	  "NAME SNAPSHOT KEY=VALUE|KEY-...", cli_snapshot_label,
 	  cli_snapshot_label_check },
@@ -64,10 +65,10 @@ void cli_snapshot_print(const struct cli *cli, const struct cli_vm *vm,
 	json_decref(answer);
 }
 
-int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
-		      const char *target, json_t *body, struct err *e)
+int cli_snapshot_ask(const struct cli *cli, struct cli_vm *vm,
+		     const char *target, json_t *body, json_t **answer,
+		     struct err *e)
 {
-	json_t *answer = NULL;
 	char *text;
 	int r;
 
@@ -76,12 +77,20 @@ int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
 	json_decref(body);
 	if (!text)
 		return err_set(e, -ENOMEM, "out of memory");
-	r = cli_vm_ask(vm, "POST", target, text, 0, &answer, e);
+	r = cli_vm_ask(vm, "POST", target, text, 0, answer, e);
 	free(text);
-	if (r)
-		return r;
-	cli_snapshot_print(cli, vm, answer);
-	return 0;
+	return r;
+}
+
+int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
+		      const char *target, json_t *body, struct err *e)
+{
+	json_t *answer = NULL;
+	int r = cli_snapshot_ask(cli, vm, target, body, &answer, e);
+
+	if (!r)
+		cli_snapshot_print(cli, vm, answer);
+	return r;
 }
 
 static json_t *labels(const struct cli *cli)

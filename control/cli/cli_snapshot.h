@@ -26,6 +26,8 @@ int cli_snapshot_unpin(const struct cli *cli, struct cli_vm *vm, int *status,
 		       struct err *e);
 int cli_snapshot_label(const struct cli *cli, struct cli_vm *vm, int *status,
 		       struct err *e);
+int cli_snapshot_prune(const struct cli *cli, struct cli_vm *vm, int *status,
+		       struct err *e);
 int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);
 int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
@@ -44,10 +46,15 @@ int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 
 /* Are the words and values right? -EINVAL. */
 int cli_snapshot_list_check(const struct cli *cli, struct err *e);
+int cli_snapshot_prune_check(const struct cli *cli, struct err *e);
 int cli_snapshot_label_check(const struct cli *cli, struct err *e);
 
 /* --- what they share ------------------------------------------------- */
 
+/* Posts the body (taken over); *answer is the caller's. */
+int cli_snapshot_ask(const struct cli *cli, struct cli_vm *vm,
+		     const char *target, json_t *body, json_t **answer,
+		     struct err *e);
 /* Posts the body (taken over) and prints what came of it. */
 int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
 		      const char *target, json_t *body, struct err *e);

@@ -249,7 +249,8 @@ static const struct cli_command rows[] = {
 {
 	.name = "snapshot", .group = CLI_GROUP_LIFE,
 	.summary = "Take snapshots, and go back to them",
-	.usage = "create|list|show|verify|restore|rewind|pin|unpin|label|delete "
+	.usage = "create|list|show|verify|restore|rewind|pin|unpin|label|"
+		 "prune|delete "
 		 "NAME [SNAPSHOT] [KEY=VALUE|KEY-...]",
 	.about =
 	"create NAME [SNAPSHOT] keeps disks, memory and devices of one moment "
@@ -282,18 +283,26 @@ static const struct cli_command rows[] = {
 	"command itself when it is stopped, at its next start with "
 	"--no-merge.\n\n"
 	"pin NAME SNAPSHOT protects it from being deleted, until unpin; label "
-	"NAME SNAPSHOT KEY=VALUE... sets labels, KEY- removes one.",
+	"NAME SNAPSHOT KEY=VALUE... sets labels, KEY- removes one.\n\n"
+	"prune NAME removes what none of the --keep rules keeps, and then, with "
+	"--max-bytes, the oldest. The rules are restic's: each goes from the "
+	"newest back; one that could keep more keeps the oldest of all as well. "
+	"Pinned ones and the current one always stay, and what the memory of "
+	"those that stay stands on.",
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3 + 16,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
 		     CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
 		     CLI_RUNS, CLI_WAIT_TIMEOUT,
 		     CLI_CHILDREN, CLI_NO_MERGE,
+		     CLI_KEEP_LAST, CLI_KEEP_HOURLY, CLI_KEEP_DAILY,
+		     CLI_KEEP_WEEKLY, CLI_KEEP_MONTHLY, CLI_KEEP_YEARLY,
+		     CLI_KEEP_WITHIN, CLI_MAX_BYTES, CLI_DRY_RUN,
 		     CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber snapshot create web before-upgrade",
 		      "amber snapshot list web --tree",
 		      "amber snapshot restore web before-upgrade",
-		      "amber snapshot rewind web",
+		      "amber snapshot prune web --keep-last 3 --keep-daily 7",
 		      "amber snapshot delete web before-upgrade --children" },
 	.run = cli_snapshot_command,
 },

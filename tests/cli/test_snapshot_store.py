@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`amber snapshot`: what is done with snapshots that are there."""
 
+import json
 import os
+import re
+import signal
 
 from harness import check, equal, run
-from test_snapshot import create, snapshots
+from test_snapshot import await_true, create, snapshots
 
 
 def named(home, name, vm="web"):
@@ -18,16 +21,21 @@ def take(home, *names):
         home.amber("snapshot", "create", "web", name)
 
 
+def end(home):
+    """The VM is stopped, and has no process any more."""
+    home.amber("stop", "web")
+    for pid in home.vmm_pids():
+        os.kill(pid, signal.SIGTERM)
+    await_true(lambda: not home.vmm_pids(), "its process does not end")
+
+
 def both_ways(home, promise):
     """By the VM's process, and by the command under the lock."""
     create(home)
     home.amber("start", "web")
     take(home, "one", "two")
     promise(home)
-    home.amber("stop", "web")
-    home.amber("wait", "web", "--for", "stopped")
-    for pid in home.vmm_pids():
-        os.kill(pid, 15)
+    end(home)
     home.amber("snapshot", "unpin", "web", "one")
     promise(home)
 
@@ -121,8 +129,95 @@ def list_tells_what_sets_take_up_and_sorts(home):
     check("on disk:" in shown, shown)
 
 
+HOUR = 3600 * 10**9  # ns
+
+
+def backdate(home, name, hours, since=None):
+    """As if it had been taken so many hours before (than it was, or than since)."""
+    s = named(home, name)
+    file = home.path("web", "snapshots", s["id"], "meta.json")
+    with open(file, "r+", encoding="utf-8") as f:
+        meta = json.load(f)
+        meta["created_ns"] = (meta["created_ns"] if since is None else since) - hours * HOUR
+        f.seek(0)
+        f.truncate()
+        json.dump(meta, f)
+
+
+def pruning_keeps_what_rules_pins_and_the_present_need(home):
+    create(home)
+    home.amber("start", "web")
+    take(home, "oldest", "pinned", "gone", "other", "now")
+    home.amber("snapshot", "pin", "web", "pinned")
+    for name, hours in (("oldest", 24 * 9), ("pinned", 24 * 8 + 1), ("gone", 24 * 8),
+                        ("other", 24 * 7)):
+        backdate(home, name, hours)
+    home.amber("snapshot", "delete", "web", "other")
+    take(home, "day")
+    backdate(home, "day", 0)
+    home.amber("snapshot", "restore", "web", "now", "--no-safety")
+    home.amber("snapshot", "delete", "web", "day")
+    take(home, "more")
+    home.amber("snapshot", "restore", "web", "now", "--no-safety")
+    home.amber("snapshot", "label", "web", "more", "keep=1")
+    done = home.amber("snapshot", "prune", "web", "--keep-last", "1", "--dry-run")
+    check(re.search(r"now .* keep .* current\n", done.out), done)
+    check(re.search(r"more .* keep .* last snapshot\n", done.out), done)
+    done = home.amber("snapshot", "prune", "web", "--max-bytes", "1", "-l", "keep")
+    equal([s["name"] for s in snapshots(home)["snapshots"]], ["oldest", "pinned", "gone", "now"])
+    check(re.search(r"oldest .* keep .* not asked about\n", done.out), done)
+    done = home.amber("snapshot", "prune", "web", "--max-bytes", "1", "--purpose", "none")
+    check("0 snapshots removed, 4 kept" in done.out, done)
+    equal([s["name"] for s in snapshots(home)["snapshots"]], ["oldest", "pinned", "gone", "now"])
+
+
+def pruned_alike_whether_it_runs_or_not(home):
+    create(home)
+    home.amber("start", "web")
+    for running in (True, False):
+        if not running:
+            home.amber("start", "web", status=None)
+        take(home, "gone")
+        if running:
+            take(home, "oldest", "pinned", "day", "now")
+            home.amber("snapshot", "pin", "web", "pinned")
+            for name, hours in (("oldest", 24 * 9), ("pinned", 24 * 6), ("day", 24 * 3)):
+                backdate(home, name, hours)
+        backdate(home, "gone", 0, named(home, "pinned")["created_ns"] - 1)
+        home.amber("snapshot", "restore", "web", "now", "--no-safety")
+        if not running:
+            end(home)
+        rules = ("snapshot", "prune", "web", "--keep-last", "1", "--keep-daily", "4", "--json")
+        done = home.amber(*rules).json()
+        verdicts = {v["name"]: v for v in done["prune"]["snapshots"]}
+        equal({n for n, v in verdicts.items() if not v["keep"]}, {"gone"})
+        check("pinned" in verdicts["pinned"]["reasons"], verdicts)
+        check("current" in verdicts["now"]["reasons"], verdicts)
+        check("last snapshot" in verdicts["now"]["reasons"], verdicts)
+        again = home.amber(*rules).json()
+        equal((again["changed"], again["prune"]["removed"], again["prune"]["kept"]), (False, 0, 4))
+
+
+def pruning_without_sense_is_refused(home):
+    create(home)
+    for line, text in ((("prune", "web"), "which are kept?"),
+                       (("prune", "web", "--keep-last", "0"), "a number from 1"),
+                       (("prune", "web", "--keep-last", "-1"), "a number from 1"),
+                       (("prune", "web", "--keep-within", "2w"), "1y5m7d2h"),
+                       (("prune", "web", "--max-bytes", "0"), "nothing would stay"),
+                       (("prune", "web", "--max-bytes", "much"), "max-bytes"),
+                       (("prune", "web", "--keep-last", "1", "-l", "=x"), "KEY[=VALUE]")):
+        done = home.amber("snapshot", *line, status=2)
+        check(text in done.err and done.err.count("\n") == 1, f"{line}: {done}")
+    done = home.amber("snapshot", "prune", "web", "--keep-last", "unlimited")
+    check("0 snapshots removed, 0 kept" in done.out, done)
+
+
 if __name__ == "__main__":
     run([snapshot_is_pinned_and_labelled_whether_it_runs_or_not,
          labels_have_a_limit,
          changes_are_in_the_journal,
-         list_tells_what_sets_take_up_and_sorts])
+         list_tells_what_sets_take_up_and_sorts,
+         pruning_keeps_what_rules_pins_and_the_present_need,
+         pruned_alike_whether_it_runs_or_not,
+         pruning_without_sense_is_refused])
