@@ -200,6 +200,15 @@ void api_snapshot_label(struct call *call)
 	start_change(call, &order, CHANGE_LABEL);
 }
 
+void api_snapshot_diff(struct call *call)
+{
+	struct snapshot_op_order order = { .kind = OP_DIFF };
+
+	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));
+	text_copy(order.with, sizeof(order.with), call_word(call, "with"));
+	start(call, &order);
+}
+
 /* --- pruning --------------------------------------------------------- */
 
 static int take_prune_labels(struct call *call, struct prune_order *o,

@@ -187,6 +187,13 @@ static const struct route_param label_params[] = {
 	REASON,
 };
 
+static const struct route_param diff_params[] = {
+	SNAPSHOT,
+	{ "with", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,
+	  "the other one's name or ID; default: the one the VM came from" },
+	REASON,
+};
+
 #define KEEP(what)                                                      \
 	{                                                               \
 		"keep_" what, PARAM_BODY, PARAM_NUMBER, PRUNE_KEEP_MAX, \
@@ -308,6 +315,8 @@ static const struct route table[] = {
 	       "Set and remove labels of a snapshot"),
 	CHANGE("snapshot/prune", prune_params, api_snapshot_prune,
 	       "Remove the snapshots that no rule keeps"),
+	CHANGE("snapshot/diff", diff_params, api_snapshot_diff,
+	       "Say what two snapshots differ in"),
 	ASK("ping", "Ask the guest's agent for a sign of life; measures it"),
 	ASK("info", "The agent's version and commands"),
 	ASK("osinfo", "The guest's operating system, as its agent tells"),

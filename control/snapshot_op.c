@@ -20,6 +20,7 @@
 #include "control/limits.h"
 #include "control/text.h"
 #include "control/version.h"
+#include "snapshot/diff.h"
 #include "snapshot/remove.h"
 #include "snapshot/size.h"
 #include "vmm/machine.h"
@@ -53,9 +54,9 @@ struct snapshot_op {
 	/* The outcome, for the loop. */
 	struct err err;
 	char text[VM_TEXT_MAX + 1];
-	json_t *set;	/* of the snapshot that was taken or gone back to */
-	json_t *pruned; /* docs/api.md */
-	json_t *list;	/* all there are now */
+	json_t *set; /* of the snapshot that was taken or gone back to */
+	json_t *pruned, *diff; /* docs/api.md */
+	json_t *list;	       /* all there are now */
 	bool is_unchanged;
 };
 
@@ -313,6 +314,22 @@ static int prune(struct snapshot_op *op, struct err *e)
 	return 0;
 }
 
+static int diff(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_diff d;
+	int r = snapshot_diff(&d, op->c->dir, op->c->config, op->order.what,
+			      op->order.with, e);
+
+	if (!r) {
+		op->diff = snapshot_diff_json(&d);
+		op->is_unchanged = true;
+		snprintf(op->text, sizeof(op->text), "%s and %s compared",
+			 d.a.name, d.b.name);
+	}
+	snapshot_diff_fini(&d);
+	return r;
+}
+
 static void *op_main(void *arg)
 {
 	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
@@ -322,6 +339,7 @@ static void *op_main(void *arg)
 		[OP_DELETE] = delete,
 		[OP_CHANGE] = change,
 		[OP_PRUNE] = prune,
+		[OP_DIFF] = diff,
 	};
 	struct snapshot_op *op = arg;
 	int r = work[op->order.kind](op, &op->err);
@@ -376,10 +394,11 @@ static void answer(struct snapshot_op *op, struct call *call,
 		return;
 	}
 	json = json_pack(
-		"{s:b, s:s, s:I, s:s, s:O*, s:O*}", "changed",
+		"{s:b, s:s, s:I, s:s, s:O*, s:O*, s:O*}", "changed",
 		!op->is_unchanged, "state", vm_state_text(state), "duration_us",
 		(json_int_t)((clock_mono_ns() - op->began_ns) / NS_PER_US),
-		"text", op->text, "snapshot", op->set, "prune", op->pruned);
+		"text", op->text, "snapshot", op->set, "prune", op->pruned,
+		"diff", op->diff);
 	text = json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 	if (text)
@@ -410,6 +429,7 @@ static void op_free(struct snapshot_op *op)
 	buf_fini(&op->config);
 	json_decref(op->set);
 	json_decref(op->pruned);
+	json_decref(op->diff);
 	json_decref(op->list);
 	free(op);
 }

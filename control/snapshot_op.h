@@ -23,7 +23,8 @@ enum snapshot_op_kind {
 	OP_REWIND,
 	OP_DELETE,
 	OP_CHANGE,
-	OP_PRUNE
+	OP_PRUNE,
+	OP_DIFF
 };
 
 /* What is asked for; copied. */
@@ -33,6 +34,7 @@ struct snapshot_op_order {
 	char what[SNAPSHOT_NAME_MAX + 1]; /* name or ID; "": the current one */
 	enum restore_part part;		  /* OP_RESTORE */
 	char disk[DEVICE_ID_MAX + 1];	  /* of that part; "": all */
+	char with[SNAPSHOT_NAME_MAX + 1]; /* OP_DIFF: the other one */
 	bool paused, safety, force;
 	bool children; /* OP_DELETE */
 	bool quiesce;  /* OP_CREATE: file systems frozen by the agent */

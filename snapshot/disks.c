@@ -64,3 +64,28 @@ int snapshot_disk_check(const struct snapshot_disk *d, struct err *e)
 		       "%s: %s was changed since: the guest would damage it",
 		       d->id, d->path);
 }
+
+static const char *allowed_backing(const struct vm_config *config,
+				   const char *id)
+{
+	unsigned int i;
+
+	for (i = 0; i < config->disks; i++)
+		if (!strcmp(config->disk[i].id, id))
+			return config->disk[i].allow_backing;
+	return NULL;
+}
+
+int snapshot_disk_open(struct disk **out, const struct vm_config *config,
+		       const struct snapshot_disk *d, struct err *e)
+{
+	const char *const allowed[] = { allowed_backing(config, d->id), NULL };
+	struct disk_config open = {
+		.path = d->layer,
+		.format = DISK_QCOW2,
+		.read_only = true,
+		.allow_backing = *allowed ? allowed : NULL,
+	};
+
+	return disk_open(out, &open, e);
+}

@@ -22,4 +22,11 @@ int snapshot_disk_identify(struct snapshot_disk *d, struct err *e);
  */
 int snapshot_disk_check(const struct snapshot_disk *d, struct err *e);
 
+/*
+ * Opens the frozen layer of d, and what it stands on, to read. config: the
+ * VM's, which says where backing files may be. Errors: disk_open()'s.
+ */
+int snapshot_disk_open(struct disk **out, const struct vm_config *config,
+		       const struct snapshot_disk *d, struct err *e);
+
 #endif

@@ -15,13 +15,14 @@
 #include "base/err.h"
 #include "vmm/config.h"
 
-#define SNAPSHOT_ID_CHARS    8 /* hexadecimal digits */
-#define SNAPSHOT_NAME_MAX    63
-#define SNAPSHOT_PURPOSE_MAX 63
-#define SNAPSHOT_LABELS_MAX  16
-#define SNAPSHOT_META_BYTES  (256u << 10)
-#define SNAPSHOT_FORMAT	     1 /* of meta.json */
-#define SNAPSHOT_VERSION_MAX 31
+#define SNAPSHOT_ID_CHARS     8 /* hexadecimal digits */
+#define SNAPSHOT_NAME_MAX     63
+#define SNAPSHOT_PURPOSE_MAX  63
+#define SNAPSHOT_LABELS_MAX   16
+#define SNAPSHOT_META_BYTES   (256u << 10)
+#define SNAPSHOT_CONFIG_BYTES (1u << 20) /* of config */
+#define SNAPSHOT_FORMAT	      1		 /* of meta.json */
+#define SNAPSHOT_VERSION_MAX  31
 
 enum snapshot_kind {
 	SNAPSHOT_FULL,	/* disks and memory, of one moment */

@@ -25,6 +25,7 @@ static const struct operation {
 	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create, NULL },
 	{ "list", 1, 1, "NAME", cli_snapshot_list, cli_snapshot_list_check },
 	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show, NULL },
+	{ "diff", 3, 3, "NAME SNAPSHOT SNAPSHOT", cli_snapshot_diff, NULL },
 	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore, NULL },
 	{ "rewind", 1, 1, "NAME", cli_snapshot_rewind, NULL },
 	{ "verify", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_verify, NULL },

@@ -28,6 +28,8 @@ int cli_snapshot_label(const struct cli *cli, struct cli_vm *vm, int *status,
 		       struct err *e);
 int cli_snapshot_prune(const struct cli *cli, struct cli_vm *vm, int *status,
 		       struct err *e);
+int cli_snapshot_diff(const struct cli *cli, struct cli_vm *vm, int *status,
+		      struct err *e);
 int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);
 int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,

@@ -249,7 +249,7 @@ static const struct cli_command rows[] = {
 {
 	.name = "snapshot", .group = CLI_GROUP_LIFE,
 	.summary = "Take snapshots, and go back to them",
-	.usage = "create|list|show|verify|restore|rewind|pin|unpin|label|"
+	.usage = "create|list|show|diff|verify|restore|rewind|pin|unpin|label|"
 		 "prune|delete "
 		 "NAME [SNAPSHOT] [KEY=VALUE|KEY-...]",
 	.about =
@@ -261,8 +261,8 @@ static const struct cli_command rows[] = {
 	"shows all (MEMORY: of the guest; SIZE: what the set takes up, layers of "
 	"disks included), --tree which one "
 	"came from which (* is where the VM is); show NAME SNAPSHOT one of "
-	"them. verify reads one, or all, with what it stands on, and holds it "
-	"against its checksums.\n\n"
+	"them, diff NAME SNAPSHOT SNAPSHOT what two differ in. verify reads one, "
+	"or all, with what it stands on, and holds it against its checksums.\n\n"
 	"restore NAME SNAPSHOT goes back to it, by name or ID; what is there "
 	"now is kept as a snapshot before, unless --no-safety. A VM without a "
 	"process is started by it. --only brings a part back: disk (the VM "

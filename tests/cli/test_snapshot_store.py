@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import time
 
 from harness import check, equal, run
 from test_snapshot import await_true, create, snapshots
@@ -213,6 +215,96 @@ def pruning_without_sense_is_refused(home):
     check("0 snapshots removed, 0 kept" in done.out, done)
 
 
+def memory_by_hand(home, a, b):
+    """Page by page: same, changed, only in a, only in b."""
+    found = {"same": 0, "changed": 0, "only_a": 0, "only_b": 0}
+    zero = bytes(4096)
+    with open(home.path("web", "snapshots", a["id"], "memory"), "rb") as fa, \
+            open(home.path("web", "snapshots", b["id"], "memory"), "rb") as fb:
+        while True:
+            pa, pb = fa.read(4096), fb.read(4096)
+            if not pa and not pb:
+                return found
+            if pa != zero or pb != zero:
+                found["only_b" if pa == zero else "only_a" if pb == zero else
+                      "same" if pa == pb else "changed"] += 1
+
+
+def raw(home, image):
+    """What a chain shows, by QEMU."""
+    out = f"{home.dir}/raw"
+    subprocess.run(["qemu-img", "convert", "-U", "-O", "raw", image, out], check=True)
+    with open(out, "rb") as f:
+        return f.read()
+
+
+def clusters_by_hand(home, a, b):
+    da, db = (raw(home, s["disks"][0]["layer"]) for s in (a, b))
+    return sum(da[at:at + 65536] != db[at:at + 65536]
+               for at in range(0, max(len(da), len(db)), 65536))
+
+
+def diff_tells_what_pages_and_clusters_differ(home):
+    image = f"{home.dir}/root.qcow2"
+    home.amber("disk", "create", image, "8M")
+    create(home, "web", "blk-twin", "steps=100000", "--disk", image)
+    home.amber("start", "web")
+    for name in ("a", "b", "c"):
+        take(home, name)
+        time.sleep(0.1)
+    for x, y in (("a", "b"), ("a", "c"), ("c", "b"), ("b", "b")):
+        a, b = named(home, x), named(home, y)
+        got = home.amber("snapshot", "diff", "web", x, y, "--json").json()
+        memory = memory_by_hand(home, a, b)
+        equal({k: got["memory"][k] for k in memory}, memory)
+        equal(got["memory"]["pages"], memory["changed"] + memory["only_a"] + memory["only_b"])
+        equal(got["disks"][0]["clusters"], clusters_by_hand(home, a, b))
+        equal(got["config"], {})
+        own = {n: s["size"]["memory"] + s["size"]["state"] for n, s in ((x, a), (y, b))}
+        check(got["space"]["only_a"] >= own[x] and got["space"]["only_b"] >= own[y], got)
+    got = home.amber("snapshot", "diff", "web", "a", "b", "--json").json()
+    equal(got["space"]["shared"], named(home, "a")["size"]["layers"])
+    check(got["disks"][0]["clusters"] > 0 and got["memory"]["pages"] > 0, got)
+    text = home.amber("snapshot", "diff", "web", "a", "b").out
+    check(f"disk:      disk0: {got['disks'][0]['clusters']} clusters of 64 KiB differ" in text, text)
+    equal(home.state("web"), "running")
+    by_api = subprocess.run(
+        ["curl", "-sS", "--unix-socket", f"{home.dir}/run/web/api.sock", "-d",
+         '{"snapshot":"a","with":"b"}', "http://x/v1/vm/snapshot/diff"],
+        check=True, capture_output=True, text=True).stdout
+    check("diff" in by_api, by_api)
+    equal(json.loads(by_api)["diff"], got)
+
+
+def diff_names_what_only_one_has(home):
+    image = f"{home.dir}/root.qcow2"
+    home.amber("disk", "create", image, "8M")
+    create(home, "web", "blk-twin", "steps=3000", "--disk", image)
+    home.amber("start", "web")
+    for kind in ("full", "disk", "memory"):
+        home.amber("snapshot", "create", "web", kind, "--kind", kind)
+    file = home.path("web", "snapshots", named(home, "disk")["id"], "config")
+    with open(file, encoding="utf-8") as f:
+        config = json.load(f)
+    config.update(memory=1 << 30, added=[1, "\x1b"])
+    del config["append"]
+    os.chmod(file, 0o600)
+    with open(file, "w", encoding="utf-8") as f:
+        json.dump(config, f)
+    got = home.amber("snapshot", "diff", "web", "full", "disk").out
+    for text in ("memory:    not in both", 'config:    append: "steps=3000" -> null',
+                 "config:    memory: 67108864 -> 1073741824", "config:    added: null -> [1,"):
+        check(text in got and "\x1b" not in got, got)
+    got = home.amber("snapshot", "diff", "web", "full", "memory").out
+    check("disk:      disk0: not in both" in got, got)
+    os.unlink(named(home, "disk")["disks"][0]["layer"])
+    for line, text in ((("full", "disk"), "disk disk0: "), (("full", "x"), "no snapshot 'x'")):
+        done = home.amber("snapshot", "diff", "web", *line, status=1)
+        check(text in done.err and done.err.count("\n") == 1, done)
+    done = home.amber("snapshot", "diff", "web", "full", status=2)
+    check("NAME SNAPSHOT SNAPSHOT" in done.err, done)
+
+
 if __name__ == "__main__":
     run([snapshot_is_pinned_and_labelled_whether_it_runs_or_not,
          labels_have_a_limit,
@@ -220,4 +312,6 @@ if __name__ == "__main__":
          list_tells_what_sets_take_up_and_sorts,
          pruning_keeps_what_rules_pins_and_the_present_need,
          pruned_alike_whether_it_runs_or_not,
-         pruning_without_sense_is_refused])
+         pruning_without_sense_is_refused,
+         diff_tells_what_pages_and_clusters_differ,
+         diff_names_what_only_one_has])
