@@ -26,3 +26,11 @@ int name_check(const char *name, size_t max, struct err *e)
 	}
 	return 0;
 }
+
+bool name_is_printable(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return false;
+	return true;
+}

@@ -3,6 +3,7 @@
 #ifndef AMBER_BASE_NAME_H
 #define AMBER_BASE_NAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -12,5 +13,8 @@
  * the character.
  */
 int name_check(const char *name, size_t max, struct err *e);
+
+/* No control characters (below 0x20, 0x7f): it may stand on a terminal. */
+bool name_is_printable(const char *text);
 
 #endif

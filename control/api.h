@@ -44,6 +44,7 @@ void api_snapshot_unpin(struct call *call);
 void api_snapshot_label(struct call *call);
 void api_snapshot_prune(struct call *call);
 void api_snapshot_diff(struct call *call);
+void api_snapshot_adopt(struct call *call);
 
 /* api_device.c */
 void api_metrics(struct call *call);

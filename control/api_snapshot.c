@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "control/api.h"
 #include "control/layer_op.h"
 #include "control/snapshot_op.h"
@@ -52,6 +53,7 @@ static bool add_label(struct snapshot_order *o, const char *text)
 	struct vm_label *label = &o->label[o->labels++];
 
 	if (equals == text || equals - text > VM_LABEL_MAX ||
+	    !name_is_printable(text) ||
 	    (*equals && strlen(equals + 1) > VM_LABEL_MAX))
 		return false;
 	snprintf(label->key, sizeof(label->key), "%.*s", (int)(equals - text),
@@ -206,6 +208,14 @@ void api_snapshot_diff(struct call *call)
 
 	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));
 	text_copy(order.with, sizeof(order.with), call_word(call, "with"));
+	start(call, &order);
+}
+
+void api_snapshot_adopt(struct call *call)
+{
+	struct snapshot_op_order order = { .kind = OP_ADOPT };
+
+	text_copy(order.what, sizeof(order.what), call_word(call, "snapshot"));
 	start(call, &order);
 }
 

@@ -194,6 +194,12 @@ static const struct route_param diff_params[] = {
 	REASON,
 };
 
+static const struct route_param adopt_params[] = {
+	{ "snapshot", PARAM_BODY, PARAM_WORD, SNAPSHOT_ID_CHARS,
+	  "the ID of the set that was begun" },
+	REASON,
+};
+
 #define KEEP(what)                                                      \
 	{                                                               \
 		"keep_" what, PARAM_BODY, PARAM_NUMBER, PRUNE_KEEP_MAX, \
@@ -317,6 +323,8 @@ static const struct route table[] = {
 	       "Remove the snapshots that no rule keeps"),
 	CHANGE("snapshot/diff", diff_params, api_snapshot_diff,
 	       "Say what two snapshots differ in"),
+	CHANGE("snapshot/adopt", adopt_params, api_snapshot_adopt,
+	       "Take a set that was imported among the snapshots"),
 	ASK("ping", "Ask the guest's agent for a sign of life; measures it"),
 	ASK("info", "The agent's version and commands"),
 	ASK("osinfo", "The guest's operating system, as its agent tells"),

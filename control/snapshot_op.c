@@ -21,6 +21,7 @@
 #include "control/text.h"
 #include "control/version.h"
 #include "snapshot/diff.h"
+#include "snapshot/import.h"
 #include "snapshot/remove.h"
 #include "snapshot/size.h"
 #include "vmm/machine.h"
@@ -330,6 +331,21 @@ static int diff(struct snapshot_op *op, struct err *e)
 	return r;
 }
 
+static int adopt(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_meta m;
+	int r = snapshot_adopt(op->c->dir, op->order.what, &m, e);
+
+	if (!r) {
+		op->set = snapshot_meta_json(&m);
+		snprintf(op->text, sizeof(op->text),
+			 "snapshot %s (%s) of %s imported", m.name, m.id,
+			 m.created);
+	}
+	snapshot_meta_fini(&m);
+	return r;
+}
+
 static void *op_main(void *arg)
 {
 	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
@@ -340,6 +356,7 @@ static void *op_main(void *arg)
 		[OP_CHANGE] = change,
 		[OP_PRUNE] = prune,
 		[OP_DIFF] = diff,
+		[OP_ADOPT] = adopt,
 	};
 	struct snapshot_op *op = arg;
 	int r = work[op->order.kind](op, &op->err);

@@ -24,7 +24,8 @@ enum snapshot_op_kind {
 	OP_DELETE,
 	OP_CHANGE,
 	OP_PRUNE,
-	OP_DIFF
+	OP_DIFF,
+	OP_ADOPT
 };
 
 /* What is asked for; copied. */

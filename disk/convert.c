@@ -147,6 +147,18 @@ int disk_convert(struct disk *from, const char *path, struct convert *c,
 	return r;
 }
 
+int disk_convert_into(struct disk *from, int fd, const char *path,
+		      struct convert *c, struct err *e)
+{
+	struct conversion k = { .from = from, .c = c, .e = e };
+	char *name = strdup(path);
+	struct new_file f = { .fd = fd, .path = name };
+	int r = name ? fill(&k, &f) : err_sys(e, -ENOMEM, "%s", path);
+
+	free(name);
+	return disk_explain(from, r, e);
+}
+
 /* --- comparing ------------------------------------------------------- */
 
 struct pair {

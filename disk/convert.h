@@ -23,6 +23,10 @@ struct convert {
 int disk_convert(struct disk *from, const char *path, struct convert *c,
 		 struct err *e);
 
+/* The same into fd, an empty file that nobody else knows; path names it. */
+int disk_convert_into(struct disk *from, int fd, const char *path,
+		      struct convert *c, struct err *e);
+
 /*
  * A new file beside its later name: invisible until publish_file(), gone if
  * that does not come, where the file system can do it.

@@ -2,21 +2,13 @@
 /* One set, pinned or labelled: its description is written anew. */
 #include "snapshot/change.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/name.h"
 #include "snapshot/store.h"
 
 /* --- labels ---------------------------------------------------------- */
-
-static bool is_printable(const char *text)
-{
-	for (; *text; text++)
-		if (iscntrl((unsigned char)*text))
-			return false;
-	return true;
-}
 
 int label_change_parse(struct label_change *out, const char *text,
 		       struct err *e)
@@ -28,7 +20,7 @@ int label_change_parse(struct label_change *out, const char *text,
 	key -= removes;
 	if ((!equals && !removes) || !key || key > VM_LABEL_MAX ||
 	    (equals && strlen(equals + 1) > VM_LABEL_MAX) ||
-	    !is_printable(text))
+	    !name_is_printable(text))
 		return err_set(e, -EINVAL,
 			       "label '%.80s' is neither KEY=VALUE nor KEY- "
 			       "(at most %d characters each)",

@@ -139,8 +139,8 @@ static const char *string(struct reader *r, const char *key)
 {
 	const char *s = json_string_value(json_object_get(r->json, key));
 
-	if (!s)
-		bad(r, key, "a string");
+	if (!s || !name_is_printable(s))
+		bad(r, key, "a printable string");
 	return s ? s : "";
 }
 
@@ -250,8 +250,9 @@ static void read_labels(struct reader *r, struct snapshot_meta *m)
 
 		s = json_string_value(value);
 		if (!s || strlen(key) > VM_LABEL_MAX ||
-		    strlen(s) > VM_LABEL_MAX) {
-			bad(r, "labels", "short texts");
+		    strlen(s) > VM_LABEL_MAX || !name_is_printable(key) ||
+		    !name_is_printable(s)) {
+			bad(r, "labels", "short printable texts");
 			return;
 		}
 		memcpy(label->key, key, strlen(key) + 1);

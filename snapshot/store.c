@@ -279,6 +279,14 @@ int store_begin(int dir, char id[SNAPSHOT_ID_CHARS + 1], struct err *e)
 	return set;
 }
 
+int store_open_begun(int dir, const char *id, struct err *e)
+{
+	char path[NAME_MAX_BYTES];
+
+	snprintf(path, sizeof(path), STORE_DIR "/%s" NEW, id);
+	return file_open_dir(dir, path, e);
+}
+
 static int publish(int store, const char *id, struct err *e)
 {
 	char name[NAME_MAX_BYTES];

@@ -18,6 +18,12 @@
 #define PAGE	    4096ULL
 #define LOOK_PAGES  16384ULL /* of one mincore() */
 
+uint64_t ram_end_of(uint64_t bytes)
+{
+	return bytes <= RAM_HOLE_START ? bytes
+				       : bytes - RAM_HOLE_START + RAM_HOLE_END;
+}
+
 static int lay_out(struct ram *ram)
 {
 	uint64_t low =

@@ -38,6 +38,8 @@ void ram_destroy(struct ram *ram);
 
 /* The address behind the last byte. */
 uint64_t ram_end(const struct ram *ram);
+/* Where memory of so many bytes ends, as a guest sees it. */
+uint64_t ram_end_of(uint64_t bytes);
 
 /* Hands the regions to KVM as memory slots 0.. of vm_fd. */
 int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e);

@@ -164,12 +164,16 @@ static int damaged(uint64_t address, const char *what, struct err *e)
 		       (unsigned long long)address, what);
 }
 
-static int verify_stored(const struct ram_map *map, uint32_t i, int fd,
-			 uint8_t *bytes, struct err *e)
+static uint64_t granule_bytes(const struct ram_map *map, uint32_t i)
 {
-	uint64_t offset = (uint64_t)i * map->granule;
-	uint64_t address = address_of(offset), done = 0;
-	uint64_t n = MIN(map->granule, map->bytes - offset);
+	return MIN(map->granule, map->bytes - (uint64_t)i * map->granule);
+}
+
+static int read_granule(const struct ram_map *map, uint32_t i, int fd,
+			uint8_t *bytes, struct err *e)
+{
+	uint64_t address = address_of((uint64_t)i * map->granule), done = 0;
+	uint64_t n = granule_bytes(map, i);
 	ssize_t got;
 
 	while (done < n) {
@@ -184,9 +188,20 @@ static int verify_stored(const struct ram_map *map, uint32_t i, int fd,
 			return damaged(address, "the image ends", e);
 		done += (uint64_t)got;
 	}
-	return ram_map_hash(bytes, n) == map->hash[i]
+	return 0;
+}
+
+static int verify_stored(const struct ram_map *map, uint32_t i, int fd,
+			 uint8_t *bytes, struct err *e)
+{
+	int r = read_granule(map, i, fd, bytes, e);
+
+	if (r)
+		return r;
+	return ram_map_hash(bytes, granule_bytes(map, i)) == map->hash[i]
 		       ? 0
-		       : damaged(address, "its checksum is another one", e);
+		       : damaged(address_of((uint64_t)i * map->granule),
+				 "its checksum is another one", e);
 }
 
 static int verify_hole(const struct ram_map *map, uint32_t i, int fd,
@@ -220,5 +235,45 @@ int ram_map_verify(const struct ram_map *map, int fd, struct err *e)
 		r = map->stored[i] ? verify_stored(map, i, fd, bytes, e)
 				   : verify_hole(map, i, fd, e);
 	free(bytes);
+	return r;
+}
+
+/* --- of an image ----------------------------------------------------- */
+
+static int note_all(struct ram_map *map, int fd, uint8_t *bytes, struct err *e)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; i < map->count && !r; i++) {
+		if (!verify_hole(map, i, fd, NULL))
+			continue;
+		r = read_granule(map, i, fd, bytes, e);
+		map->stored[i] = 1;
+		map->hash[i] = ram_map_hash(bytes, granule_bytes(map, i));
+	}
+	return r;
+}
+
+int ram_map_read(struct ram_map *map, uint64_t memory_bytes, int fd,
+		 struct err *e)
+{
+	uint8_t *bytes;
+	size_t room;
+	void *tables;
+	int r = -ENOMEM;
+
+	ram_map_plan(map, memory_bytes, &room);
+	tables = calloc(1, room);
+	bytes = malloc(map->granule);
+	if (tables && bytes) {
+		ram_map_place(map, tables);
+		r = note_all(map, fd, bytes, e);
+	} else {
+		err_sys(e, r, "memory map");
+	}
+	free(bytes);
+	if (r)
+		free(tables);
 	return r;
 }

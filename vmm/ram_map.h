@@ -43,6 +43,13 @@ int ram_map_load(struct ram_map *map, const uint8_t *bytes, size_t len,
 		 struct err *e);
 void ram_map_fini(struct ram_map *map);
 
+/*
+ * Makes one of the full image in fd; reads all of it. ram_map_fini() on
+ * success. Errors: -ENOMEM, those of reading.
+ */
+int ram_map_read(struct ram_map *map, uint64_t memory_bytes, int fd,
+		 struct err *e);
+
 /* The checksum of a granule. */
 uint64_t ram_map_hash(const void *bytes, size_t n);
 

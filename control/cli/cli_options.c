@@ -171,6 +171,8 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	VALUE(CLI_MAX_BYTES, 0, "max-bytes", "SIZE", CLI_WORD_NONE,
 	      "Then remove the oldest until the rest takes up no more"),
 	SWITCH(CLI_DRY_RUN, 0, "dry-run", "Only say what would be done"),
+	VALUE(CLI_IMPORT_NAME, 0, "name", "SNAPSHOT", CLI_WORD_NONE,
+	      "Import it by this name (default: the one it had)"),
 	SWITCH(CLI_TREE, 0, "tree", "Which one came from which"),
 	SWITCH(CLI_DIRECT, 0, "direct", "Without the page cache (O_DIRECT)"),
 };

@@ -30,6 +30,10 @@ int cli_snapshot_prune(const struct cli *cli, struct cli_vm *vm, int *status,
 		       struct err *e);
 int cli_snapshot_diff(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);
+int cli_snapshot_export(const struct cli *cli, struct cli_vm *vm, int *status,
+			struct err *e);
+int cli_snapshot_import(const struct cli *cli, struct cli_vm *vm, int *status,
+			struct err *e);
 int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);
 int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
@@ -49,6 +53,8 @@ int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 /* Are the words and values right? -EINVAL. */
 int cli_snapshot_list_check(const struct cli *cli, struct err *e);
 int cli_snapshot_prune_check(const struct cli *cli, struct err *e);
+int cli_snapshot_export_check(const struct cli *cli, struct err *e);
+int cli_snapshot_import_check(const struct cli *cli, struct err *e);
 int cli_snapshot_label_check(const struct cli *cli, struct err *e);
 
 /* --- what they share ------------------------------------------------- */

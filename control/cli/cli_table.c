@@ -250,8 +250,8 @@ static const struct cli_command rows[] = {
 	.name = "snapshot", .group = CLI_GROUP_LIFE,
 	.summary = "Take snapshots, and go back to them",
 	.usage = "create|list|show|diff|verify|restore|rewind|pin|unpin|label|"
-		 "prune|delete "
-		 "NAME [SNAPSHOT] [KEY=VALUE|KEY-...]",
+		 "prune|export|import|delete NAME [SNAPSHOT] "
+		 "[KEY=VALUE|KEY-...|FILE]",
 	.about =
 	"create NAME [SNAPSHOT] keeps disks, memory and devices of one moment "
 	"while the guest runs: it stands still for about a millisecond, its "
@@ -288,7 +288,11 @@ static const struct cli_command rows[] = {
 	"--max-bytes, the oldest. The rules are restic's: each goes from the "
 	"newest back; one that could keep more keeps the oldest of all as well. "
 	"Pinned ones and the current one always stay, and what the memory of "
-	"those that stay stands on.",
+	"those that stay stands on.\n\n"
+	"export NAME SNAPSHOT [FILE] writes all of it into one tar archive, each "
+	"disk as one image; import NAME [FILE] makes a snapshot of the same VM of "
+	"it again. Without FILE, or for -, it goes through standard output and "
+	"input.",
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3 + 16,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
@@ -297,7 +301,7 @@ static const struct cli_command rows[] = {
 		     CLI_CHILDREN, CLI_NO_MERGE,
 		     CLI_KEEP_LAST, CLI_KEEP_HOURLY, CLI_KEEP_DAILY,
 		     CLI_KEEP_WEEKLY, CLI_KEEP_MONTHLY, CLI_KEEP_YEARLY,
-		     CLI_KEEP_WITHIN, CLI_MAX_BYTES, CLI_DRY_RUN,
+		     CLI_KEEP_WITHIN, CLI_MAX_BYTES, CLI_DRY_RUN, CLI_IMPORT_NAME,
 		     CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber snapshot create web before-upgrade",
 		      "amber snapshot list web --tree",

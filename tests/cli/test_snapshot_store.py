@@ -23,9 +23,9 @@ def take(home, *names):
         home.amber("snapshot", "create", "web", name)
 
 
-def end(home):
+def end(home, vm="web"):
     """The VM is stopped, and has no process any more."""
-    home.amber("stop", "web")
+    home.amber("stop", vm)
     for pid in home.vmm_pids():
         os.kill(pid, signal.SIGTERM)
     await_true(lambda: not home.vmm_pids(), "its process does not end")
