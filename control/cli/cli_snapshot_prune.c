@@ -142,7 +142,7 @@ static json_t *body_of(const struct cli *cli, const struct prune_order *o)
 static int prune_locked(struct cli_vm *vm, const struct prune_order *o,
 			json_t **answer, struct err *e)
 {
-	struct prune_report report;
+	struct prune_report report = { .removed = 0 };
 	struct vm_config config;
 	int r;
 

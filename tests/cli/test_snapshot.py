@@ -9,44 +9,8 @@ import subprocess
 import time
 
 from harness import check, equal, guest, run, skip
-
-
-def lines(home, name):
-    """Whole ones: going back may cut one short, and another is appended."""
-    text = home.amber("log", name).out
-    return [(m[1], int(m[2])) for m in
-            re.finditer(r"nonce=(\w{16}) count=(\d+)\r?$", text, re.MULTILINE)]
-
-
-def await_true(what, text="it does not happen"):
-    due = time.monotonic() + 30
-    while not what():
-        check(time.monotonic() < due, text)
-        time.sleep(0.01)
-
-
-def await_count(home, name, count, after=0):
-    await_true(lambda: any(c >= count for _, c in lines(home, name)[after:]), f"no count {count}")
-    return lines(home, name)
-
-
-def after_going_back(home, name, known):
-    """What was counted since the count last went back, behind line `known`."""
-    counts = [c for _, c in lines(home, name)]
-    for i in range(len(counts) - 1, known, -1):
-        if counts[i] <= counts[i - 1]:
-            return counts[i:]
-    return []
-
-
-def create(home, name="web", kernel="nonce", append="period_ms=10", *more, ends="stop",
-           memory="64M"):
-    home.amber("create", "--name", name, "--append", append, "--memory", memory,
-               "--on-poweroff", ends, *more, guest(kernel))
-
-
-def snapshots(home, name="web"):
-    return home.amber("snapshot", "list", name, "--json").json()
+from snapshot_rig import (after_going_back, await_count, await_true, create, lines, memory_of,
+                          snapshots, twin_disk)
 
 
 def guest_does_not_notice_its_snapshot(home):
@@ -179,11 +143,6 @@ def memory_under_change_is_saved_as_it_was_at_one_moment(home):
     check("bad=0" in log and not re.search(r"bad=[1-9]", log), log[-2000:])
 
 
-def memory_of(home, name, snap):
-    found = [s for s in snapshots(home, name)["snapshots"] if s["name"] == snap][0]
-    return found, os.stat(home.path(name, "snapshots", found["id"], "memory")).st_blocks * 512
-
-
 def increments_are_small_and_go_back_as_a_chain(home):
     create(home, "web", "ring3", "mib=32 rounds=0 rate=1")
     home.amber("start", "web")
@@ -212,197 +171,6 @@ def increments_are_small_and_go_back_as_a_chain(home):
     time.sleep(0.3)
     log = home.amber("log", "web").out
     check("FAIL" not in log and not re.search(r"bad=[1-9]", log), log[-2000:])
-
-
-def judge(image):
-    """QEMU's word on every layer, and on the chain."""
-    chain = json.loads(subprocess.run(
-        ["qemu-img", "info", "-U", "--backing-chain", "--output=json", image],
-        check=True, capture_output=True, text=True).stdout)
-    for layer in chain:
-        done = subprocess.run(["qemu-img", "check", "-q", "-U", layer["filename"]],
-                              capture_output=True, text=True)
-        equal(done.returncode, 0, layer["filename"] + done.stdout + done.stderr)
-    return chain
-
-
-def twin_disk(home, steps, ends="stop"):
-    image = f"{home.dir}/twin.qcow2"
-    home.amber("disk", "create", image, "8M")
-    create(home, "twin", "blk-twin", f"steps={steps}", "--disk", image, ends=ends)
-    home.amber("start", "twin")
-    return image
-
-
-def await_end(home):
-    home.amber("wait", "twin", "--for", "stopped", "--timeout", "60")
-    log = home.amber("log", "twin").out
-    check("bad=0" in log and "OK" in log and "FAIL" not in log, log[-2000:])
-
-
-def disk_and_memory_go_back_together(home):
-    image = twin_disk(home, 10000)
-    for n in range(4):
-        home.amber("snapshot", "create", "twin", f"s{n}")
-        time.sleep(0.05)
-    for n in (2, 0, 3, 1):
-        home.amber("snapshot", "restore", "twin", f"s{n}", *(["--no-safety"] if n % 2 else []))
-        time.sleep(0.05)
-        home.amber("snapshot", "rewind", "twin")
-        home.amber("snapshot", "rewind", "twin")
-    await_end(home)
-    chain = judge(image)
-    equal(chain[0]["filename"], image)
-    for layer in chain[1:]:
-        equal(os.stat(layer["filename"]).st_mode & 0o777, 0o444)
-    left = [n for n in os.listdir(home.dir) if ".was." in n or ".new." in n or ".old." in n]
-    equal(left, [])
-
-
-def snapshot_of_the_disk_alone_boots_from_it(home):
-    image = twin_disk(home, 2000)
-    home.amber("snapshot", "create", "twin", "one", "--kind", "disk")
-    await_end(home)
-    home.amber("snapshot", "restore", "twin", "one")
-    await_end(home)
-    equal(len(judge(image)), 2)
-
-
-def stopped_vm_has_its_disks_kept(home):
-    image = twin_disk(home, 2000, ends="exit")
-    await_end(home)
-    done = home.amber("snapshot", "create", "twin", "one")
-    check("twin: snapshot one" in done.out and "disks only" in done.out, done)
-    done = home.amber("snapshot", "create", "twin", "two", "-k", "full", status=1)
-    check("is not running" in done.err, done)
-    equal(len(judge(image)), 2)
-    before = subprocess.run(["sha256sum"], stdin=open(judge(image)[1]["filename"], "rb"),
-                            capture_output=True, check=True).stdout
-    home.amber("start", "twin")
-    await_end(home)
-    home.amber("snapshot", "restore", "twin", "one", "--paused")
-    equal(home.state("twin"), "paused")
-    purposes = [s["purpose"] for s in snapshots(home, "twin")["snapshots"]]
-    equal(purposes, ["manual", "pre-restore"])
-    home.amber("stop", "twin")
-    layer = judge(image)[1]["filename"]
-    equal(subprocess.run(["sha256sum"], stdin=open(layer, "rb"), capture_output=True,
-                         check=True).stdout, before)
-
-
-def vm_is_started_from_a_snapshot_warm_or_cold(home):
-    image = twin_disk(home, 3000, ends="exit")
-    home.amber("snapshot", "create", "twin", "one")
-    done = home.amber("start", "twin", "--from", "one", status=1)
-    check("amber snapshot restore twin one" in done.err, done)
-    await_end(home)
-    home.amber("start", "twin", "--from", "one")
-    check("restored in" in home.amber("log", "twin", "--boot").out, "it booted")
-    await_end(home)
-    home.amber("start", "twin", "--from", "one", "--cold")
-    check("restored in" not in home.amber("log", "twin", "--boot").out, "it did not boot")
-    await_end(home)
-    done = home.amber("start", "twin", "--from", "nope", status=1)
-    check("no snapshot 'nope'" in done.err, done)
-    judge(image)
-
-
-def parts_come_back_alone(home):
-    create(home)
-    image = twin_disk(home, 3000, ends="exit")
-    home.amber("snapshot", "create", "twin", "one")
-    await_end(home)
-    home.amber("snapshot", "restore", "twin", "one", "--only", "disk:disk0")
-    check("restored in" not in home.amber("log", "twin", "--boot").out, "it did not boot")
-    await_end(home)
-    home.amber("snapshot", "restore", "twin", "one", "--paused")
-    for only, text in (("ram", "has moved on"), ("disk:x", "no disk 'x'"),
-                       ("everything", "is not all, disk")):
-        done = home.amber("snapshot", "restore", "twin", "one", "--only", only, status=1)
-        check(text in done.err, done)
-    home.amber("stop", "twin")
-    with open(home.path("twin", "config.json"), encoding="utf-8") as f:
-        config = json.load(f)
-    with open(home.path("twin", "config.json"), "w", encoding="utf-8") as f:
-        json.dump(dict(config, memory=32 << 20), f)
-    home.amber("snapshot", "restore", "twin", "one", "--only", "config")
-    with open(home.path("twin", "config.json"), encoding="utf-8") as f:
-        equal(json.load(f)["memory"], config["memory"])
-    judge(image)
-
-
-def damage_anywhere_is_found_by_verify(home):
-    twin_disk(home, 3000)
-    home.amber("snapshot", "create", "twin", "one")
-    home.amber("snapshot", "create", "twin", "two", "--incremental")
-    done = home.amber("snapshot", "verify", "twin")
-    equal([line.split(" (memory")[0] for line in done.lines()],
-          [f"twin: snapshot {n} ({i}) is whole" for n, i in
-           ((s["name"], s["id"]) for s in snapshots(home, "twin")["snapshots"])])
-    one, two = snapshots(home, "twin")["snapshots"]
-    where = home.path("twin", "snapshots", one["id"])
-    for path, offset in ((f"{where}/memory", 0x100000), (f"{where}/memory.map", 100),
-                         (f"{where}/vmstate", 300), (one["disks"][0]["layer"], 65536 * 3)):
-        os.chmod(path, 0o644)
-        with open(path, "r+b") as f:
-            f.seek(offset)
-            good = f.read(8)
-            f.seek(offset)
-            f.write(bytes(b ^ 0x41 for b in good))
-        done = home.amber("snapshot", "verify", "twin", status=1)
-        check("snapshot one" in done.err and "damaged" in done.err, f"{path}: {done}")
-        if "memory" in path or "layer" in path:  # what it stands on
-            check("snapshot two" in done.err, f"{path}: {done}")
-        with open(path, "r+b") as f:
-            f.seek(offset)
-            f.write(good)
-    home.amber("snapshot", "verify", "twin", "two")
-
-
-def memory_alone_is_refused_when_disks_have_changed(home):
-    twin_disk(home, 4000)
-    home.amber("pause", "twin")
-    home.amber("snapshot", "create", "twin", "one", "--kind", "memory")
-    home.amber("snapshot", "restore", "twin", "one", "--no-safety", "--paused")
-    done = home.amber("snapshot", "rewind", "twin", status=1)
-    check("has no disks" in done.err, done)
-    home.amber("resume", "twin")
-    await_end(home)
-    done = home.amber("snapshot", "restore", "twin", "one", status=1)
-    check("was changed since" in done.err, done)
-
-
-def raw_disk_is_refused_with_what_helps(home):
-    image = f"{home.dir}/twin.raw"
-    home.amber("disk", "create", "-f", "raw", image, "8M")
-    create(home, "twin", "blk-twin", "steps=3000", "--disk", image)
-    home.amber("start", "twin")
-    done = home.amber("snapshot", "create", "twin", status=1)
-    check("raw" in done.err and "amber disk convert" in done.err, done)
-    equal(os.listdir(home.path("twin", "snapshots")), [])
-    await_end(home)
-
-
-def killed_while_it_goes_back_disks_are_of_one_moment(home):
-    image = twin_disk(home, 100000)
-    home.amber("snapshot", "create", "twin", "one")
-    for turn in range(10):
-        pid = home.vmm_pids()[0]
-        child = home.start("snapshot", "restore", "twin", "one", "--no-safety")
-        time.sleep(0.001 * turn)  # at any point of it
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        child.wait(30)
-        home.amber("snapshot", "restore", "twin", "one", "--no-safety")
-        left = [n for n in os.listdir(home.dir) if ".was." in n]
-        equal(left, [])
-    time.sleep(0.1)
-    home.amber("stop", "twin")
-    judge(image)
-    log = home.amber("log", "twin").out
-    check("FAIL" not in log and not re.search("bad=[1-9]", log), log[-2000:])
 
 
 def snapshot_is_finished_though_the_guest_has_ended(home):
@@ -498,39 +266,6 @@ def damaged_snapshot_leaves_the_guest_running(home):
     equal(home.state("web"), "running")
 
 
-def disk_that_can_t_go_back_costs_no_guest(home):
-    """The layer is no image, or is gone; the directory can't be written."""
-    where = f"{home.dir}/disks"
-    os.mkdir(where)
-    home.amber("disk", "create", f"{where}/d.qcow2", "8M")
-    create(home, "web", "blk-twin", "steps=0", "--disk", f"{where}/d.qcow2")
-    home.amber("start", "web")
-    home.amber("snapshot", "create", "web", "one")
-    layer = snapshots(home)["snapshots"][0]["disks"][0]["layer"]
-    os.rename(layer, f"{where}/away")
-    for content in (None, b"junk"):
-        if content:
-            with open(layer, "wb") as f:
-                f.write(content)
-        for line in (("restore", "web", "one", "--no-safety"), ("rewind", "web")):
-            done = home.amber("snapshot", *line, status=1)
-            check(done.err.count("\n") == 1, done)
-            equal(home.state("web"), "running", line)
-    os.rename(f"{where}/away", layer)
-    if subprocess.run(["mount", "--bind", where, where], capture_output=True).returncode == 0:
-        try:
-            subprocess.run(["mount", "-o", "remount,ro,bind", where], check=True)
-            for line in (("restore", "web", "one", "--no-safety"), ("rewind", "web"),
-                         ("create", "web", "two")):
-                done = home.amber("snapshot", *line, status=1)
-                check("Read-only" in done.err and done.err.count("\n") == 1, done)
-                equal(home.state("web"), "running")
-        finally:
-            subprocess.run(["umount", "-l", where], check=False)
-    home.amber("snapshot", "restore", "web", "one", "--no-safety")
-    equal(sorted(os.listdir(where)), sorted([os.path.basename(layer), "d.qcow2"]))
-
-
 def killed_while_it_is_taken_it_is_there_or_not(home):
     create(home)
     for turn in range(12):
@@ -596,19 +331,9 @@ if __name__ == "__main__":
          crashed_guest_is_rewound,
          memory_under_change_is_saved_as_it_was_at_one_moment,
          increments_are_small_and_go_back_as_a_chain,
-         disk_and_memory_go_back_together,
-         snapshot_of_the_disk_alone_boots_from_it,
-         stopped_vm_has_its_disks_kept,
-         vm_is_started_from_a_snapshot_warm_or_cold,
-         parts_come_back_alone,
-         damage_anywhere_is_found_by_verify,
-         memory_alone_is_refused_when_disks_have_changed,
-         raw_disk_is_refused_with_what_helps,
-         killed_while_it_goes_back_disks_are_of_one_moment,
          snapshot_is_finished_though_the_guest_has_ended,
          mistakes_get_one_line,
          snapshot_is_described_listed_and_deleted,
          damaged_snapshot_leaves_the_guest_running,
-         disk_that_can_t_go_back_costs_no_guest,
          killed_while_it_is_taken_it_is_there_or_not,
          full_disk_lets_the_guest_run_on])

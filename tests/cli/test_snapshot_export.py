@@ -11,7 +11,7 @@ import time
 import zlib
 
 from harness import AMBER, check, equal, run, skip
-from test_snapshot import await_end, judge, snapshots, twin_disk
+from snapshot_rig import await_end, judge, snapshots, twin_disk
 from test_snapshot_store import end, named
 
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from harness import check, equal, run
-from test_snapshot import await_true, create, snapshots
+from snapshot_rig import await_true, create, snapshots
 
 
 def named(home, name, vm="web"):
