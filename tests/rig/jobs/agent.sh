@@ -15,14 +15,16 @@ plan agent_answers \
 	agent_answers_after_pause_and_resume \
 	memory_that_the_guest_frees_is_the_host_s_again \
 	stock_linux_goes_on_after_suspend_and_start \
+	stock_linux_is_restored_and_rewound_while_it_writes \
 	shutdown_asks_the_agent_first \
+	file_system_is_clean_after_snapshots \
 	power_button_still_shuts_the_guest_down \
 	missing_agent_is_an_error \
 	balloon_takes_memory_and_gives_it_back \
 	entropy_comes_from_the_device
 
 start_agent() {
-	run_until agent_is_up=ok "$vm" job=agent --cpus 2 --disk root.raw \
+	run_until agent_is_up=ok "$vm" job=agent --cpus 2 --disk top.qcow2 \
 		--agent on --balloon on || return
 	wait_until amber agent "$vm" ping
 }
@@ -57,8 +59,8 @@ has_given_back() {
 
 # Free page reporting, nobody asks for anything.
 freed_memory() {
-	in_guest="mount -t tmpfs t /mnt && head -c 90000000 /dev/zero >/mnt/x"
-	amber agent "$vm" exec -- /bin/sh -c "$in_guest" || return
+	in_guest "mount -t tmpfs t /mnt && head -c 90000000 /dev/zero >/mnt/x" ||
+		return
 	peak=$(resident_mib)
 	amber agent "$vm" exec -- /bin/umount /mnt || return
 	wait_until has_given_back && return
@@ -76,6 +78,59 @@ suspend_and_start() {
 			"$(amber agent "$vm" exec -- /bin/cat /run/kept)" ||
 			return
 	done
+}
+
+# in_guest WORDS: by its shell.
+in_guest() {
+	amber agent "$vm" exec -- /bin/sh -c "$1"
+}
+
+# Files that are written, synced, dropped from memory and read again for ever.
+# shellcheck disable=SC2016 # the guest's shell expands them
+verifier='
+mkdir -p /var/tmp/v; n=0
+while :; do
+	n=$((n + 1)); f=/var/tmp/v/$((n % 4))
+	head -c 200000 /dev/urandom >/run/v; s=$(sha256sum </run/v)
+	cp /run/v $f; sync; echo 3 >/proc/sys/vm/drop_caches
+	[ "$s" = "$(sha256sum <$f)" ] || echo $n >>/run/bad
+	echo $n >/run/turns
+done'
+
+turns() {
+	in_guest 'cat /run/turns'
+}
+
+# Two more turns than now, of which the first may be over already.
+verifies() {
+	until_turn=$(($(turns) + 2)) || return
+	wait_until has_turned
+}
+
+has_turned() {
+	[ "$(turns)" -ge "$until_turn" ]
+}
+
+back_and_forth() {
+	in_guest "($verifier) >/dev/null 2>&1 &" && sleep 1 && verifies || return
+	amber snapshot create "$vm" one && verifies || return
+	for how in "restore $vm one --no-safety" "restore $vm one --no-safety" \
+		"rewind $vm" "rewind $vm" "rewind $vm" "rewind $vm" \
+		"rewind $vm"; do
+		# shellcheck disable=SC2086 # words
+		amber snapshot $how && wait_until amber agent "$vm" ping ||
+			return
+	done
+	verifies || return
+	equal "turns with other data" "" "$(in_guest 'cat /run/bad 2>&-')"
+	said=$(in_guest 'dmesg | grep -E "BUG|stall|I/O error|EXT4-fs error"')
+	equal "the kernel's log" "" "$said"
+}
+
+# The guest's own e2fsck, in another machine.
+clean() {
+	copy_root other.raw && life job=fsck --disk other.raw \
+		--disk top.qcow2,id=data && amber disk check top.qcow2
 }
 
 by_agent() {
@@ -109,7 +164,7 @@ balloon() {
 	ends_well && facts balloon_gives_memory_back=ok
 }
 
-mount_disks || exit 1
+mount_disks && amber disk create -b root.raw -F raw top.qcow2 || exit 1
 start_scenario agent
 promise agent_answers start_agent
 promise agent_says_what_the_guest_is info
@@ -118,7 +173,10 @@ promise agent_brings_the_status_of_a_command exit_status
 promise agent_answers_after_pause_and_resume pause_and_resume
 promise memory_that_the_guest_frees_is_the_host_s_again freed_memory
 promise stock_linux_goes_on_after_suspend_and_start suspend_and_start
+promise stock_linux_is_restored_and_rewound_while_it_writes back_and_forth
 promise shutdown_asks_the_agent_first by_agent
+start_scenario clean
+promise file_system_is_clean_after_snapshots clean
 start_scenario button
 start_agent || exit 1
 promise power_button_still_shuts_the_guest_down power_button
