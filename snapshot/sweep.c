@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "disk/backing.h"
 #include "disk/lock.h"
 #include "disk/paths.h"
@@ -20,6 +21,8 @@
 #define ALNUM	     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS
 #define RANDOM_CHARS 6 /* of mkostemp() */
 #define SUFFIX	     ".qcow2"
+#define HEAD_BYTES   512
+#define MADE_BYTES   (4 << 20) /* an empty image has no more */
 
 struct sweep {
 	char *path;	  /* owned: the disk's file, no link */
@@ -66,6 +69,17 @@ static bool is_disk(const struct sweep *s, const struct stat *st)
 	return st->st_ino == s->disk.st_ino && st->st_dev == s->disk.st_dev;
 }
 
+/* The header is written last: what has none yet was being made. */
+static bool has_no_header(int fd)
+{
+	char head[HEAD_BYTES];
+	struct stat st;
+
+	return !fstat(fd, &st) && st.st_size <= MADE_BYTES &&
+	       pread(fd, head, sizeof(head), 0) == sizeof(head) &&
+	       memory_is_zero(head, sizeof(head));
+}
+
 static bool is_new_layer(const struct sweep *s, const char *name)
 {
 	char self[64];
@@ -78,7 +92,8 @@ static bool is_new_layer(const struct sweep *s, const char *name)
 		return false;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	image_backing_read(&b, self, DISK_QCOW2, NULL);
-	is_one = is_layer_name(s, path_base(b.name));
+	is_one = *b.name ? is_layer_name(s, path_base(b.name))
+			 : has_no_header(fd);
 	image_backing_fini(&b);
 	close(fd);
 	return is_one;

@@ -39,10 +39,11 @@ START_TEST(leftovers_go)
 	make_disk();
 	IMAGE_MUST(&rig, "cp top.qcow2 top.qcow2.new.aB3dE6 && "
 			 ": > top.qcow2.new.zzzzzz && "
+			 "truncate -s 300K top.qcow2.new.noHead && "
 			 "cp top.qcow2 top.qcow2.was.0123abcd && "
 			 "ln top.0123abcd.qcow2 top.qcow2.old.0 && "
 			 "ln top.qcow2 top.89abcdef.qcow2");
-	ck_assert_uint_eq(sweep(), 5);
+	ck_assert_uint_eq(sweep(), 6);
 	has_only("top.0123abcd.qcow2 top.qcow2");
 	is_judged();
 	image_fini(&rig);
@@ -69,6 +70,7 @@ START_TEST(names_of_leftovers_that_are_something_else_stay)
 	make_disk();
 	IMAGE_MUST(&rig, "cp top.0123abcd.qcow2 top.qcow2.new.backup && "
 			 "echo notes > top.qcow2.new.letter && "
+			 "truncate -s 8M top.qcow2.new.larger && "
 			 "mkdir top.qcow2.new.folder && "
 			 "ln -s top.qcow2 top.qcow2.new.symbol && "
 			 "mkfifo top.qcow2.was.0123abcd && "
