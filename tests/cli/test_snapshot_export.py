@@ -32,7 +32,7 @@ def tree(home, vm="twin"):
 
 
 def export_can_be_looked_into_with_tar(home):
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     time.sleep(0.2)
     home.amber("snapshot", "create", "twin", "one", "-l", "tier=ci")
     file = export(home, "one")
@@ -71,7 +71,7 @@ def export_can_be_looked_into_with_tar(home):
 
 
 def exporting_disturbs_nothing(home):
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     home.amber("snapshot", "create", "twin", "one")
     before = tree(home), snapshots(home, "twin")
     seen = len(home.amber("journal", "--json", "twin").json())
@@ -119,7 +119,7 @@ def imported_snapshot_is_gone_back_to(home):
 
 
 def snapshots_of_each_kind_come_back(home):
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     for kind in ("disk", "memory"):
         home.amber("snapshot", "create", "twin", kind, "--kind", kind)
         file = export(home, kind)
@@ -134,7 +134,7 @@ def snapshots_of_each_kind_come_back(home):
 
 
 def increment_is_exported_with_what_it_stands_on(home):
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     home.amber("snapshot", "create", "twin", "full")
     time.sleep(0.1)
     home.amber("snapshot", "create", "twin", "more", "--incremental")
@@ -157,7 +157,7 @@ def refused(home, file, *texts, before, more=()):
 
 
 def damaged_stream_leaves_nothing(home):
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     home.amber("snapshot", "create", "twin", "one")
     file = export(home, "one")
     with open(file, "rb") as f:
@@ -240,7 +240,7 @@ def rename(name, to):
 
 
 def hostile_stream_is_refused_by_name(home):
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     home.amber("snapshot", "create", "twin", "one")
     good = export(home, "one")
     before = tree(home)
@@ -284,7 +284,7 @@ def hostile_stream_is_refused_by_name(home):
 
 
 def mistakes_get_one_line(home):
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     home.amber("snapshot", "create", "twin", "one")
     file = export(home, "one")
     for line, status, text in (
@@ -305,7 +305,7 @@ def mistakes_get_one_line(home):
 
 
 def killed_import_leaves_nothing_that_counts(home):
-    image = twin_disk(home, 100000)
+    image = twin_disk(home, 10000000)
     home.amber("snapshot", "create", "twin", "one")
     with open(export(home, "one"), "rb") as f:
         good = f.read()
@@ -333,7 +333,7 @@ def killed_import_leaves_nothing_that_counts(home):
 
 def full_disk_is_said_and_cleaned_up(home):
     where = f"{home.dir}/small"
-    twin_disk(home, 100000)
+    twin_disk(home, 10000000)
     time.sleep(0.2)
     home.amber("snapshot", "create", "twin", "one")
     os.mkdir(where)

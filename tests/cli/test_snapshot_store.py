@@ -102,7 +102,7 @@ def occupied(home, s, vm="web"):
 def list_tells_what_sets_take_up_and_sorts(home):
     image = f"{home.dir}/root.qcow2"
     home.amber("disk", "create", image, "8M")
-    create(home, "web", "blk-twin", "steps=3000", "--disk", image)
+    create(home, "web", "blk-twin", "steps=10000000", "--disk", image)
     home.amber("start", "web")
     for name, kind in (("b", "full"), ("c", "disk"), ("a", "memory"), ("d", "full")):
         home.amber("snapshot", "create", "web", name, "--kind", kind)
@@ -247,7 +247,7 @@ def clusters_by_hand(home, a, b):
 def diff_tells_what_pages_and_clusters_differ(home):
     image = f"{home.dir}/root.qcow2"
     home.amber("disk", "create", image, "8M")
-    create(home, "web", "blk-twin", "steps=100000", "--disk", image)
+    create(home, "web", "blk-twin", "steps=10000000", "--disk", image)
     home.amber("start", "web")
     for name in ("a", "b", "c"):
         take(home, name)
@@ -279,7 +279,7 @@ def diff_tells_what_pages_and_clusters_differ(home):
 def diff_names_what_only_one_has(home):
     image = f"{home.dir}/root.qcow2"
     home.amber("disk", "create", image, "8M")
-    create(home, "web", "blk-twin", "steps=3000", "--disk", image)
+    create(home, "web", "blk-twin", "steps=10000000", "--disk", image)
     home.amber("start", "web")
     for kind in ("full", "disk", "memory"):
         home.amber("snapshot", "create", "web", kind, "--kind", kind)
@@ -292,7 +292,7 @@ def diff_names_what_only_one_has(home):
     with open(file, "w", encoding="utf-8") as f:
         json.dump(config, f)
     got = home.amber("snapshot", "diff", "web", "full", "disk").out
-    for text in ("memory:    not in both", 'config:    append: "steps=3000" -> null',
+    for text in ("memory:    not in both", 'config:    append: "steps=10000000" -> null',
                  "config:    memory: 67108864 -> 1073741824", "config:    added: null -> [1,"):
         check(text in got and "\x1b" not in got, got)
     got = home.amber("snapshot", "diff", "web", "full", "memory").out
