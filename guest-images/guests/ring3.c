@@ -6,8 +6,10 @@
  * was lost, torn or swapped by a snapshot, a restore or a clone is counted.
  *
  * mib=N (default 16), rounds=N (default 1, 0 = for ever), seed=N, rate=N
- * MiB/s at most (default 0, unlimited). The sum depends on mib, round and
- * seed only. FAIL 1: pages were bad, FAIL 2: the memory is too small.
+ * MiB/s at most (default 0, unlimited), first=N (default 1) the round to begin
+ * with, where another machine left those before in this memory, rest_ms=N
+ * (default 0) of doing nothing before the next one. The sum depends on mib,
+ * round and seed only. FAIL 1: pages were bad, FAIL 2: the memory is too small.
  */
 #include "guest-images/runtime/guest.h"
 
@@ -17,11 +19,12 @@
 #define TICK_NS	       10000000
 #define TICKS_PER_S    100
 #define SYS_ROUND_DONE SYS_GUEST
+#define SYS_RESTED     (SYS_GUEST + 1)
 #define GOLDEN	       0x9e3779b97f4a7c15
 
 static struct {
 	uint64_t *memory;
-	uint64_t pages, rounds, seed, pages_per_tick;
+	uint64_t pages, first, rounds, seed, pages_per_tick, rest_ticks;
 	uint64_t bad, calls, round_start_ns;
 } job;
 
@@ -85,14 +88,26 @@ static void dirty_round(uint64_t round)
 	}
 }
 
+static void rest(void)
+{
+	uint64_t i;
+
+	for (i = 0; i < job.rest_ticks; i++)
+		sys_call(SYS_WAIT, 0, 0);
+	sys_call(SYS_RESTED, 0, 0);
+}
+
 static uint64_t work(void *unused)
 {
 	uint64_t round, page;
 
 	(void)unused;
-	for (round = 1; job.rounds == 0 || round <= job.rounds; round++) {
+	for (round = job.first; job.rounds == 0 || round <= job.rounds;
+	     round++) {
 		dirty_round(round);
 		sys_call(SYS_ROUND_DONE, round, sum_of_memory());
+		if (job.rest_ticks)
+			rest();
 	}
 	for (page = 0; page < job.pages; page++)
 		if (!page_is(page, job.rounds))
@@ -105,6 +120,10 @@ static uint64_t on_syscall(uint64_t number, uint64_t round, uint64_t sum)
 	uint64_t now = clock_ns();
 
 	job.calls++;
+	if (number == SYS_RESTED) {
+		job.round_start_ns = now;
+		return 0;
+	}
 	if (number != SYS_ROUND_DONE)
 		return UINT64_MAX;
 	line_begin();
@@ -131,11 +150,13 @@ static void plan(void)
 		guest_fail(2);
 	job.memory = (uint64_t *)free.start;
 	job.pages = mib * PAGES_PER_MIB;
+	job.first = arg_u64("first", 1);
 	job.rounds = arg_u64("rounds", 1);
 	job.seed = arg_u64("seed", 1);
 	if (rate > 0)
 		job.pages_per_tick =
 			(rate * PAGES_PER_MIB + TICKS_PER_S - 1) / TICKS_PER_S;
+	job.rest_ticks = arg_u64("rest_ms", 0) * TICKS_PER_S / 1000;
 }
 
 void guest_main(void)
@@ -143,7 +164,7 @@ void guest_main(void)
 	plan();
 	lapic_init();
 	trap_handle(VECTOR_TIMER, on_tick);
-	if (job.pages_per_tick)
+	if (job.pages_per_tick || job.rest_ticks)
 		lapic_timer(TIMER_PERIODIC, TICK_NS);
 	user_set_syscalls(on_syscall);
 	job.round_start_ns = clock_ns();
@@ -157,3 +178,6 @@ void guest_main(void)
 	if (job.bad > 0)
 		guest_fail(1);
 }
+
+/* Other VMMs can boot it too: it stands beside them in make bench. */
+GUEST_PVH;
