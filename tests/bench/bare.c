@@ -214,11 +214,15 @@ static void create_vm(void)
 		.args = { KVM_X2APIC_API_USE_32BIT_IDS |
 			  KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
 	};
+	int file = -1;
 
+	if (opt.ram)
+		file = must(open(opt.ram, O_RDONLY | O_CLOEXEC), opt.ram);
 	kvm_fd = must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
 	vm_fd = must(ioctl(kvm_fd, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
 	ram = mmap(NULL, opt.memory_bytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		   MAP_PRIVATE | MAP_NORESERVE | (file < 0 ? MAP_ANONYMOUS : 0),
+		   file, 0);
 	if (ram == MAP_FAILED)
 		host_error("mmap");
 	slot.userspace_addr = (uintptr_t)ram;
@@ -299,6 +303,7 @@ static _Noreturn void usage(void)
 		"  --memory MIB      guest memory (16 to 3072, default 128)\n"
 		"  --cpus N          vCPUs (1 to %d)\n"
 		"  --append TEXT     the guest's command line\n"
+		"  --ram FILE        memory is a private mapping of it\n"
 		"  --irqchip KIND    full (default), split or none\n"
 		"  --entry KIND      auto (default: PVH note first), elf, pvh\n"
 		"  --first-byte      print first_byte_us on stderr\n"
@@ -344,6 +349,7 @@ static const struct option option_rows[] = {
 	{ "memory", required_argument, NULL, 'm' },
 	{ "cpus", required_argument, NULL, 'c' },
 	{ "append", required_argument, NULL, 'a' },
+	{ "ram", required_argument, NULL, 'r' },
 	{ "irqchip", required_argument, NULL, 'q' },
 	{ "entry", required_argument, NULL, 'e' },
 	{ "t0", required_argument, NULL, 't' },
@@ -370,6 +376,9 @@ static void set_option(int c)
 		break;
 	case 'a':
 		opt.append = optarg;
+		break;
+	case 'r':
+		opt.ram = optarg;
 		break;
 	case 'q':
 		opt.chip = (enum irqchip)one_of(optarg, chips);

@@ -34,6 +34,7 @@ struct bare_options {
 	enum irqchip chip;
 	enum entry entry;
 	const char *append, *input, *kernel;
+	const char *ram; /* a file that memory maps privately; NULL: none */
 	bool first_byte, loop, button, keys;
 	uint64_t t0_ns; /* CLOCK_MONOTONIC at the exec */
 };
