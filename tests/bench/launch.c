@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * launch ROUNDS COMMAND... [-- COMMAND...]...: starts each command ROUNDS
+ * launch [-k] ROUNDS COMMAND... [-- COMMAND...]...: starts each command ROUNDS
  * times, each round in another order (what one leaves to the kernel must not
  * always fall on the same one), and prints a line for each start:
  *   INDEX FIRST_BYTE_NS REAPED_NS
  * from just before the exec to the first byte on the command's standard
  * output, and to the end of its process. Their standard input is empty. One
- * thread. A command that prints nothing is an error: status 1.
+ * thread. A command that prints nothing is an error: status 1. With -k a
+ * command is killed after its first byte.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +79,7 @@ static ssize_t take(int fd, pid_t pid, char *bytes, size_t size)
 	fail("no output");
 }
 
-static void measure(int index, char **argv)
+static void measure(int index, char **argv, bool kills)
 {
 	uint64_t began, first;
 	char bytes[4096];
@@ -92,6 +94,8 @@ static void measure(int index, char **argv)
 		fail(argv[0]);
 	}
 	first = now_ns();
+	if (kills)
+		kill(pid, SIGKILL);
 	while (take(out, pid, bytes, sizeof(bytes)) > 0)
 		;
 	if (waitpid(pid, NULL, 0) < 0)
@@ -120,11 +124,14 @@ static void shuffle(int *order, int n)
 int main(int argc, char **argv)
 {
 	char **command[COMMANDS_MAX];
+	bool kills = argc > 1 && strcmp(argv[1], "-k") == 0;
 	long rounds;
 	int n = 0, i;
 
+	argc -= kills;
+	argv += kills;
 	if (argc < 3 || (rounds = strtol(argv[1], NULL, 10)) < 1) {
-		fprintf(stderr, "usage: launch ROUNDS COMMAND... "
+		fprintf(stderr, "usage: launch [-k] ROUNDS COMMAND... "
 				"[-- COMMAND...]...\n");
 		return 2;
 	}
@@ -141,7 +148,7 @@ int main(int argc, char **argv)
 
 		shuffle(order, n);
 		for (i = 0; i < n; i++)
-			measure(order[i], command[order[i]]);
+			measure(order[i], command[order[i]], kills);
 	}
 	return 0;
 }
