@@ -27,6 +27,7 @@ import fleet
 import net
 import qcow2
 import rest
+import snapshot
 from figure import Figure
 from tools import launch, talk, tool
 
@@ -145,7 +146,7 @@ def rig(_):
 
 FIGURES = {"start": start, "memory": memory, "status": status, "pauses": pauses, "exits": exits,
            "fleet": crowd, "disk": disk.beside_qemu, "inject": disk.injected, "qcow2": qcow2.layer,
-           "net": net.beside_qemu, "idle": rest.at_rest, "rig": rig}
+           "net": net.beside_qemu, "idle": rest.at_rest, "snapshot": snapshot.sets, "rig": rig}
 TITLES = ["figure", "ours", "least", "theirs", "unit", "beside", "ratio", "target", ""]
 
 
