@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -167,6 +168,8 @@ def main():
     parser.add_argument("figure", nargs="*", choices=[[], *FIGURES])
     options = parser.parse_args()
     wanted = options.figure or [f for f in FIGURES if f != "rig" or options.rig]
+    # VMs and directories are cleaned up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     rounds, failed, rows = (10 if options.quick else 50), False, []
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         sys.exit("bench: /dev/kvm is missing or not writable")
