@@ -219,6 +219,7 @@ check-long: check
 	TWIN_STEPS=20000 TWIN_SEED=1000 $(OUT)/unit/test_qcow2_twin
 	STORM_STEPS=20000 $(OUT)/unit/test_qcow2_storm
 	LAYERS_STEPS=20000 LAYERS_SEED=1000 $(OUT)/unit/test_qcow2_layers
+	python3 -B tests/model/test_layers.py --seconds 600
 	DIFFER_CASES=20000 python3 -B tests/cli/test_disk_golden.py
 	FUZZ_SECONDS=600 tests/check.sh fuzz
 
