@@ -24,7 +24,7 @@ def make(home, names, mib=8):
 def deleted_in_any_order_while_it_runs_they_leave_one_file_per_disk(home):
     twin = Twin(home)
     twin.start()
-    for order in itertools.permutations("pqr"):
+    for order in random.sample(list(itertools.permutations("pqr")), 3):
         for name in "pqr":
             twin.snapshot("create", name)
             time.sleep(0.05)

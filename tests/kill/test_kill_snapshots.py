@@ -46,6 +46,13 @@ class Twin:
         kit.check(not there["damaged"], "half a set is there")
         return {s["name"]: s for s in there["snapshots"]}
 
+    def await_layers(self):
+        """Until unused ones are gone, or the VM's process is."""
+        due = time.monotonic() + 60
+        while os.path.exists(f"{self.store}/unused") and self.vm.state() == "running":
+            kit.check(time.monotonic() < due, "layers stay")
+            time.sleep(0.02)
+
     def left(self):
         return [n for d in (self.where, self.store) for n in os.listdir(d) if LEFT.search(n)]
 
@@ -81,7 +88,10 @@ class Twin:
         for name in sets:
             if name != "base":
                 self.vm.amber("snapshot", "delete", "web", name)
+        self.await_layers()
         self.vm.amber("stop", "web")
+        images = [n for n in os.listdir(self.where) if n.endswith(".qcow2")]
+        kit.check(len(images) == 2 * len(NAMES), f"layers: {images}")
         kit.check(not self.left(), f"left behind in the end: {self.left()}")
         self.images_are_whole()
 
@@ -143,8 +153,9 @@ class Rewind(Create):
 
 
 class Delete(Create):
+    """And its layers, with one that goes into the next."""
     times = 1
-    points = "snapshot-"
+    points = ("snapshot-", "remove-", "layer-", "merge-", "stream-")
 
     def before(self, twin, **env):
         twin.vm.amber("snapshot", "restore", "web", "base", "--no-safety")
@@ -155,6 +166,7 @@ class Delete(Create):
 
     def run(self, twin):
         twin.vm.amber("snapshot", "delete", "web", "one", status=None)
+        twin.await_layers()
 
 
 class DeleteStopped(Delete):
