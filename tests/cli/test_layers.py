@@ -306,6 +306,7 @@ def start_removes_what_a_kill_has_left_and_says_so(home):
     os.mkdir(home.path("twin", "snapshots", "0123abcd.new"))
     os.mkdir(home.path("twin", "snapshots", "76543210"))
     twin.start()
+    twin.run_on()  # the journal is written beside
     equal(twin.journal("swept"), ["2 unfinished snapshots; 3 leftover disk files"])
     check(not any(map(os.path.exists, left)), left)
     equal(len(twin.layers()), 2)
