@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread of one operation and what the loop does for it. INV-1: the
- * thread touches of the control plane only what never changes: directory and
- * configuration. INV-2: while it waits for the VM, the VM's worker may use
- * what the thread has.
+ * The thread of one operation and what the loop does for it. INV-1: while the
+ * thread waits for the VM, the VM's worker may use what it has.
  */
-#include "control/snapshot_op.h"
+#include "control/snapshot_op_private.h"
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,46 +16,10 @@
 #include "control/limits.h"
 #include "control/text.h"
 #include "control/version.h"
-#include "snapshot/diff.h"
-#include "snapshot/import.h"
-#include "snapshot/remove.h"
 #include "snapshot/size.h"
 #include "vmm/machine.h"
 
 #define CONFIG_BYTES (1u << 20)
-
-struct snapshot_op {
-	struct control *c;
-	struct call *call; /* NULL: the client is gone */
-	struct snapshot_op_order order;
-	struct buf config; /* config.json, for the set */
-	struct peer peer;
-	char reason[CALL_TEXT_BYTES];
-	uint64_t began_ns;
-	pthread_t thread;
-	bool has_thread; /* else it waits for the layers' */
-
-	/* The VM's turn: what is asked, and what came of it. */
-	struct vm_request request;
-	sem_t answered;
-	bool is_abandoned;
-	struct vm_result result;
-	char result_text[VM_TEXT_MAX + 1];
-
-	bool thaws;	/* the snapshot gone back to has frozen file systems */
-	bool is_frozen; /* they are, now */
-	struct err agent_err;
-
-	struct loop_msg submit_msg, freeze_msg, end_msg;
-
-	/* The outcome, for the loop. */
-	struct err err;
-	char text[VM_TEXT_MAX + 1];
-	json_t *set; /* of the snapshot that was taken or gone back to */
-	json_t *pruned, *diff; /* docs/api.md */
-	json_t *list;	       /* all there are now */
-	bool is_unchanged;
-};
 
 /* --- the VM's turn --------------------------------------------------- */
 
@@ -132,8 +92,7 @@ static int wait_for_loop(struct snapshot_op *op, struct loop_msg *msg,
 		       : 0;
 }
 
-/* On the thread: the guest's file systems are consistent on its disks. */
-static int freeze_files(struct snapshot_op *op, struct err *e)
+int snapshot_op_freeze(struct snapshot_op *op, struct err *e)
 {
 	int r = wait_for_loop(op, &op->freeze_msg, e);
 
@@ -144,8 +103,7 @@ static int freeze_files(struct snapshot_op *op, struct err *e)
 		       op->agent_err.text);
 }
 
-/* On the thread; 0 when the VM has done it. */
-static int ask_vm(struct snapshot_op *op, struct err *e)
+int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e)
 {
 	const char *text = op->result_text;
 	int r;
@@ -167,199 +125,10 @@ static int ask_vm(struct snapshot_op *op, struct err *e)
 	return 0;
 }
 
-/* --- the work -------------------------------------------------------- */
-
-static void describe_taken(struct snapshot_op *op,
-			   const struct snapshot_take *t)
-{
-	const struct snapshot_meta *m = snapshot_taken(t);
-
-	op->set = snapshot_meta_json(m);
-	snprintf(op->text, sizeof(op->text),
-		 "snapshot %s (%s): %llu KiB of memory, guest stopped for %llu "
-		 "us",
-		 m->name, m->id, (unsigned long long)m->pages * 4,
-		 (unsigned long long)(m->pause_ns / NS_PER_US));
-}
-
-static int take(struct snapshot_op *op, struct err *e)
-{
-	struct snapshot_take *t;
-	int r = snapshot_begin(&t, op->c->dir, op->c->config, &op->order.take,
-			       e);
-
-	if (r)
-		return r;
-	op->request = (struct vm_request){
-		.command = VM_CMD_SNAPSHOT,
-		.still = { t, snapshot_moment },
-	};
-	if (op->order.quiesce)
-		r = freeze_files(op, e);
-	if (!r)
-		r = ask_vm(op, e);
-	if (!r)
-		r = snapshot_finish(t, op->result.duration_ns, e);
-	if (!r)
-		describe_taken(op, t);
-	snapshot_end(t);
-	return r;
-}
-
-/* What is there now, before it is given up. */
-static int take_safety(struct snapshot_op *op, struct err *e)
-{
-	int r;
-
-	if (!op->order.safety)
-		return 0;
-	text_copy(op->order.take.purpose, sizeof(op->order.take.purpose),
-		  "pre-restore");
-	op->order.take.name[0] = '\0';
-	op->order.quiesce = false;
-	r = take(op, e);
-	json_decref(op->set);
-	op->set = NULL;
-	return r ? err_prefix(e, "the snapshot before (safety)") : 0;
-}
-
-static void describe_back(struct snapshot_op *op, const struct restore *r,
-			  const char *verb)
-{
-	const struct snapshot_meta *m = restore_meta(r);
-
-	op->set = snapshot_meta_json(m);
-	snprintf(op->text, sizeof(op->text), "%s snapshot %s (%s) of %s", verb,
-		 m->name, m->id, m->created);
-}
-
-static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
-{
-	bool rewinds = op->order.kind == OP_REWIND;
-	int error = rewinds ? rewind_prepare(r, e) : restore_try(r, e);
-
-	if (!error && !rewinds)
-		error = take_safety(op, e);
-	if (error)
-		return error;
-	op->request = (struct vm_request){
-		.command = rewinds ? VM_CMD_REWIND : VM_CMD_RESTORE,
-		.paused = op->order.paused,
-	};
-	op->thaws = restore_meta(r)->consistency == SNAPSHOT_QUIESCED &&
-		    restore_meta(r)->kind != SNAPSHOT_DISK &&
-		    op->order.part != RESTORE_DISKS;
-	if (rewinds)
-		op->request.still = (struct vm_still){ r, rewind_moment };
-	else
-		op->request.source =
-			(struct vm_source){ r, restore_load, restore_done };
-	error = ask_vm(op, e);
-	if (!error)
-		describe_back(op, r, rewinds ? "rewound to" : "restored");
-	return error;
-}
-
-static int restore_or_rewind(struct snapshot_op *op, struct err *e)
-{
-	struct restore_order order = {
-		.what = op->order.what,
-		.part = op->order.part,
-		.disk = *op->order.disk ? op->order.disk : NULL,
-		.force = op->order.force,
-	};
-	struct restore *r;
-	int error = restore_open(&r, op->c->dir, op->c->config, &order, e);
-
-	if (error)
-		return error;
-	error = go_back(op, r, e);
-	restore_close(r);
-	return error;
-}
-
-static int delete (struct snapshot_op *op, struct err *e)
-{
-	const struct removal order = { op->order.what, op->order.children,
-				       op->order.force };
-	struct tidy_done done = { .removed = 0 };
-
-	return remove_snapshots(op->c->dir, op->c->config, &order, &done,
-				op->text, sizeof(op->text), e);
-}
-
-static int change(struct snapshot_op *op, struct err *e)
-{
-	struct snapshot_changed done;
-	int r = snapshot_change(op->c->dir, &op->order.change, &done, e);
-
-	if (r)
-		return r;
-	op->set = done.set;
-	op->is_unchanged = !done.changed;
-	text_copy(op->text, sizeof(op->text), done.text);
-	return 0;
-}
-
-static int prune(struct snapshot_op *op, struct err *e)
-{
-	struct prune_report report;
-	int r = snapshot_prune(op->c->dir, op->c->config, &op->order.prune,
-			       &report, e);
-
-	if (r)
-		return r;
-	op->pruned = report.json;
-	op->is_unchanged = op->order.prune.is_dry_run || !report.removed;
-	text_copy(op->text, sizeof(op->text), report.text);
-	return 0;
-}
-
-static int diff(struct snapshot_op *op, struct err *e)
-{
-	struct snapshot_diff d;
-	int r = snapshot_diff(&d, op->c->dir, op->c->config, op->order.what,
-			      op->order.with, e);
-
-	if (!r) {
-		op->diff = snapshot_diff_json(&d);
-		op->is_unchanged = true;
-		snprintf(op->text, sizeof(op->text), "%s and %s compared",
-			 d.a.name, d.b.name);
-	}
-	snapshot_diff_fini(&d);
-	return r;
-}
-
-static int adopt(struct snapshot_op *op, struct err *e)
-{
-	struct snapshot_meta m;
-	int r = snapshot_adopt(op->c->dir, op->order.what, &m, e);
-
-	if (!r) {
-		op->set = snapshot_meta_json(&m);
-		snprintf(op->text, sizeof(op->text),
-			 "snapshot %s (%s) of %s imported", m.name, m.id,
-			 m.created);
-	}
-	snapshot_meta_fini(&m);
-	return r;
-}
-
 static void *op_main(void *arg)
 {
-	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
-		[OP_CREATE] = take,
-		[OP_RESTORE] = restore_or_rewind,
-		[OP_REWIND] = restore_or_rewind,
-		[OP_DELETE] = delete,
-		[OP_CHANGE] = change,
-		[OP_PRUNE] = prune,
-		[OP_DIFF] = diff,
-		[OP_ADOPT] = adopt,
-	};
 	struct snapshot_op *op = arg;
-	int r = work[op->order.kind](op, &op->err);
+	int r = snapshot_work(op, &op->err);
 
 	if (r && !op->err.code)
 		err_sys(&op->err, r, "snapshot");

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An operation's insides: snapshot_op.c has the thread and the loop's part,
+ * snapshot_work.c what the thread does.
+ */
+#ifndef AMBER_CONTROL_SNAPSHOT_OP_PRIVATE_H
+#define AMBER_CONTROL_SNAPSHOT_OP_PRIVATE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "control/snapshot_op.h"
+
+struct snapshot_op {
+	struct control *c;
+	struct call *call; /* NULL: the client is gone */
+	struct snapshot_op_order order;
+	struct buf config; /* config.json, for the set */
+	struct peer peer;
+	char reason[CALL_TEXT_BYTES];
+	uint64_t began_ns;
+	pthread_t thread;
+	bool has_thread; /* else it waits for the layers' */
+
+	/* The VM's turn: what is asked, and what came of it. */
+	struct vm_request request;
+	sem_t answered;
+	bool is_abandoned;
+	struct vm_result result;
+	char result_text[VM_TEXT_MAX + 1];
+
+	bool thaws;	/* the snapshot gone back to has frozen file systems */
+	bool is_frozen; /* they are, now */
+	struct err agent_err;
+
+	struct loop_msg submit_msg, freeze_msg, end_msg;
+
+	/* The outcome, for the loop. */
+	struct err err;
+	char text[VM_TEXT_MAX + 1];
+	json_t *set; /* of the snapshot that was taken or gone back to */
+	json_t *pruned, *diff; /* docs/api.md */
+	json_t *list;	       /* all there are now */
+	bool is_unchanged;
+};
+
+/* --- for the thread: the loop does it, the thread waits ---------------- */
+
+/* The guest's file systems are consistent on its disks, until ask_vm(). */
+int snapshot_op_freeze(struct snapshot_op *op, struct err *e);
+/* op->request; 0 when the VM has done it. */
+int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e);
+
+/* What was ordered; the outcome is in op. On the thread. */
+int snapshot_work(struct snapshot_op *op, struct err *e);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the thread of an operation does: a sequence of calls of the snapshot
+ * layer, with the VM's turn in the middle. INV-1: it touches of the control
+ * plane only what never changes: directory and configuration.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "control/snapshot_op_private.h"
+#include "control/text.h"
+#include "snapshot/diff.h"
+#include "snapshot/import.h"
+#include "snapshot/remove.h"
+
+/* --- taking -------------------------------------------------------- */
+
+static void describe_taken(struct snapshot_op *op,
+			   const struct snapshot_take *t)
+{
+	const struct snapshot_meta *m = snapshot_taken(t);
+
+	op->set = snapshot_meta_json(m);
+	snprintf(op->text, sizeof(op->text),
+		 "snapshot %s (%s): %llu KiB of memory, guest stopped for %llu "
+		 "us",
+		 m->name, m->id, (unsigned long long)m->pages * 4,
+		 (unsigned long long)(m->pause_ns / NS_PER_US));
+}
+
+static int take(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_take *t;
+	int r = snapshot_begin(&t, op->c->dir, op->c->config, &op->order.take,
+			       e);
+
+	if (r)
+		return r;
+	op->request = (struct vm_request){
+		.command = VM_CMD_SNAPSHOT,
+		.still = { t, snapshot_moment },
+	};
+	if (op->order.quiesce)
+		r = snapshot_op_freeze(op, e);
+	if (!r)
+		r = snapshot_op_ask_vm(op, e);
+	if (!r)
+		r = snapshot_finish(t, op->result.duration_ns, e);
+	if (!r)
+		describe_taken(op, t);
+	snapshot_end(t);
+	return r;
+}
+
+/* What is there now, before it is given up. */
+static int take_safety(struct snapshot_op *op, struct err *e)
+{
+	int r;
+
+	if (!op->order.safety)
+		return 0;
+	text_copy(op->order.take.purpose, sizeof(op->order.take.purpose),
+		  "pre-restore");
+	op->order.take.name[0] = '\0';
+	op->order.quiesce = false;
+	r = take(op, e);
+	json_decref(op->set);
+	op->set = NULL;
+	return r ? err_prefix(e, "the snapshot before (safety)") : 0;
+}
+
+static void describe_back(struct snapshot_op *op, const struct restore *r,
+			  const char *verb)
+{
+	const struct snapshot_meta *m = restore_meta(r);
+
+	op->set = snapshot_meta_json(m);
+	snprintf(op->text, sizeof(op->text), "%s snapshot %s (%s) of %s", verb,
+		 m->name, m->id, m->created);
+}
+
+static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
+{
+	bool rewinds = op->order.kind == OP_REWIND;
+	int error = rewinds ? rewind_prepare(r, e) : restore_try(r, e);
+
+	if (!error && !rewinds)
+		error = take_safety(op, e);
+	if (error)
+		return error;
+	op->request = (struct vm_request){
+		.command = rewinds ? VM_CMD_REWIND : VM_CMD_RESTORE,
+		.paused = op->order.paused,
+	};
+	op->thaws = restore_meta(r)->consistency == SNAPSHOT_QUIESCED &&
+		    restore_meta(r)->kind != SNAPSHOT_DISK &&
+		    op->order.part != RESTORE_DISKS;
+	if (rewinds)
+		op->request.still = (struct vm_still){ r, rewind_moment };
+	else
+		op->request.source =
+			(struct vm_source){ r, restore_load, restore_done };
+	error = snapshot_op_ask_vm(op, e);
+	if (!error)
+		describe_back(op, r, rewinds ? "rewound to" : "restored");
+	return error;
+}
+
+static int restore_or_rewind(struct snapshot_op *op, struct err *e)
+{
+	struct restore_order order = {
+		.what = op->order.what,
+		.part = op->order.part,
+		.disk = *op->order.disk ? op->order.disk : NULL,
+		.force = op->order.force,
+	};
+	struct restore *r;
+	int error = restore_open(&r, op->c->dir, op->c->config, &order, e);
+
+	if (error)
+		return error;
+	error = go_back(op, r, e);
+	restore_close(r);
+	return error;
+}
+
+static int delete (struct snapshot_op *op, struct err *e)
+{
+	const struct removal order = { op->order.what, op->order.children,
+				       op->order.force };
+	struct tidy_done done = { .removed = 0 };
+
+	return remove_snapshots(op->c->dir, op->c->config, &order, &done,
+				op->text, sizeof(op->text), e);
+}
+
+static int change(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_changed done;
+	int r = snapshot_change(op->c->dir, &op->order.change, &done, e);
+
+	if (r)
+		return r;
+	op->set = done.set;
+	op->is_unchanged = !done.changed;
+	text_copy(op->text, sizeof(op->text), done.text);
+	return 0;
+}
+
+static int prune(struct snapshot_op *op, struct err *e)
+{
+	struct prune_report report;
+	int r = snapshot_prune(op->c->dir, op->c->config, &op->order.prune,
+			       &report, e);
+
+	if (r)
+		return r;
+	op->pruned = report.json;
+	op->is_unchanged = op->order.prune.is_dry_run || !report.removed;
+	text_copy(op->text, sizeof(op->text), report.text);
+	return 0;
+}
+
+static int diff(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_diff d;
+	int r = snapshot_diff(&d, op->c->dir, op->c->config, op->order.what,
+			      op->order.with, e);
+
+	if (!r) {
+		op->diff = snapshot_diff_json(&d);
+		op->is_unchanged = true;
+		snprintf(op->text, sizeof(op->text), "%s and %s compared",
+			 d.a.name, d.b.name);
+	}
+	snapshot_diff_fini(&d);
+	return r;
+}
+
+static int adopt(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_meta m;
+	int r = snapshot_adopt(op->c->dir, op->order.what, &m, e);
+
+	if (!r) {
+		op->set = snapshot_meta_json(&m);
+		snprintf(op->text, sizeof(op->text),
+			 "snapshot %s (%s) of %s imported", m.name, m.id,
+			 m.created);
+	}
+	snapshot_meta_fini(&m);
+	return r;
+}
+
+int snapshot_work(struct snapshot_op *op, struct err *e)
+{
+	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
+		[OP_CREATE] = take,
+		[OP_RESTORE] = restore_or_rewind,
+		[OP_REWIND] = restore_or_rewind,
+		[OP_DELETE] = delete,
+		[OP_CHANGE] = change,
+		[OP_PRUNE] = prune,
+		[OP_DIFF] = diff,
+		[OP_ADOPT] = adopt,
+	};
+
+	return work[op->order.kind](op, e);
+}
