@@ -41,7 +41,7 @@ rules[VM_STATE_COUNT][VM_COMMAND_COUNT] = {
 [VM_STOPPED]    = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  DO,           NO("start") },
 [VM_RESETTING]  = { NO("wait"),   NO("reset"),  NO("reset"),  NO("stop"),   DO,           JOIN,         DO,           DO,           DO,           NO("reset"),  NO("reset"),  NO("reset"),  NO("reset") },
 [VM_RESTORING]  = { NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   WAIT,         WAIT,         WAIT },
-[VM_CRASHED]    = { NO("reset"),  NO("reset"),  NO("reset"),  NO("stop"),   DO,           NO("reset"),  DO,           NO("reset"),  NO("reset"),  NO("reset"),  NO("reset"),  DO,           DO },
+[VM_CRASHED]    = { NO("reset"),  NO("reset"),  NO("reset"),  NO("stop"),   DO,           NO("reset"),  DO,           NO("reset"),  NO("reset"),  NO("reset"),  DO,           DO,           DO },
 [VM_IO_ERROR]   = { NO("resume"), ALREADY,      DO,           NO("resume"), DO,           NO("resume"), DO,           NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume") },
 };
 /* clang-format on */

@@ -123,6 +123,8 @@ def crashed_guest_is_rewound(home):
         equal(home.state("web"), "paused")
         home.amber("resume", "web")
         await_true(lambda: home.state("web") == "crashed")
+    home.amber("snapshot", "restore", "web", "one", "--paused")
+    equal([s["purpose"] for s in snapshots(home)["snapshots"]], ["manual", "pre-restore"])
     done = home.amber("snapshot", "rewind", "web", "-n", "2", status=1)
     equal([line.split(" (")[0] for line in done.lines()],
           [f"run {n}: triple-fault" for n in (1, 2)])
