@@ -83,12 +83,12 @@ static int add_all(struct unused *u, const json_t *all, struct err *e)
 	return r ? err_sys(e, r, UNUSED_FILE) : 0;
 }
 
-static int parse(struct unused *u, const struct buf *text, struct err *e)
+int unused_parse(struct unused *u, const char *text, size_t len, struct err *e)
 {
 	json_t *json;
-	int r = json_in_parse(&json, (const char *)text->data, text->len,
-			      &limits, UNUSED_FILE, e);
+	int r = json_in_parse(&json, text, len, &limits, UNUSED_FILE, e);
 
+	*u = (struct unused){ .count = 0 };
 	if (r)
 		return r;
 	r = add_all(u, json_object_get(json, "layers"), e);
@@ -108,7 +108,7 @@ int unused_load(int dir, struct unused *out, struct err *e)
 	r = file_read(store, UNUSED_FILE, LIST_BYTES, &text, NULL);
 	close(store);
 	if (!r)
-		r = parse(out, &text, e);
+		r = unused_parse(out, (const char *)text.data, text.len, e);
 	else if (r != -ENOENT)
 		err_sys(e, r, STORE_DIR "/" UNUSED_FILE);
 	buf_fini(&text);

@@ -29,6 +29,8 @@ bool unused_exists(int dir);
 
 /* No list: an empty one. unused_fini() in each case. -EBADMSG. */
 int unused_load(int dir, struct unused *out, struct err *e);
+/* The same from the list's bytes. */
+int unused_parse(struct unused *u, const char *text, size_t len, struct err *e);
 void unused_fini(struct unused *u);
 
 /* On the disk when it returns; an empty one is removed. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a snapshot's meta.json or as the list of a restore: refused
- * with a text, or taken; what was taken prints to something that reads back
- * to the same bytes. The first byte says which.
+ * Any bytes as a snapshot's meta.json, as the list of a restore or of unused
+ * layers, or as a map of memory: refused with a text, or taken; what was taken
+ * prints to something that reads back to the same. The first byte says which.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +10,8 @@
 
 #include "snapshot/meta.h"
 #include "snapshot/restore_journal.h"
+#include "snapshot/unused.h"
+#include "vmm/ram_map.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -94,6 +96,40 @@ static void as_journal(const char *text, size_t len)
 	journal_fini(&j);
 }
 
+static void as_unused(const char *text, size_t len)
+{
+	struct err e = ERR_NONE;
+	struct unused u;
+	size_t i;
+
+	if (unused_parse(&u, text, len, &e))
+		must(e.code < 0 && *e.text);
+	for (i = 0; i < u.count; i++)
+		must(*u.layer[i].layer == '/' && *u.layer[i].disk == '/');
+	unused_fini(&u);
+}
+
+static void as_map(const char *bytes, size_t len)
+{
+	struct err e = ERR_NONE;
+	struct ram_map map, again;
+	struct buf first;
+
+	if (ram_map_load(&map, (const uint8_t *)bytes, len, &e)) {
+		must(e.code < 0 && *e.text);
+		return;
+	}
+	must(map.granule >= RAM_GRANULE_MIN && map.granule <= RAM_GRANULE_MAX);
+	buf_init(&first, RAM_MAP_BYTES);
+	must(!ram_map_save(&map, &first, &e));
+	must(!ram_map_load(&again, first.data, first.len, &e));
+	must(map.count == again.count &&
+	     !memcmp(map.hash, again.hash, map.count * sizeof(*map.hash)));
+	buf_fini(&first);
+	ram_map_fini(&again);
+	ram_map_fini(&map);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *copy;
@@ -106,6 +142,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data + 1, size - 1);
 	if (data[0] == 'm')
 		as_meta(copy, size - 1);
+	else if (data[0] == 'u')
+		as_unused(copy, size - 1);
+	else if (data[0] == 'r')
+		as_map(copy, size - 1);
 	else
 		as_journal(copy, size - 1);
 	free(copy);
