@@ -215,3 +215,27 @@ int remove_snapshots(int dir, const struct vm_config *config,
 	store_list_fini(&r.list);
 	return error;
 }
+
+int remove_every_snapshot(int dir, const struct vm_config *config,
+			  struct tidy_done *done, struct err *e)
+{
+	struct removing r = { .dir = dir, .config = config, .e = e };
+	int error = store_list(dir, &r.list, e);
+	size_t i;
+
+	if (!error && r.list.count) {
+		r.is_doomed = calloc(r.list.count, sizeof(*r.is_doomed));
+		if (!r.is_doomed)
+			error = err_sys(e, -ENOMEM, "snapshots");
+	}
+	for (i = 0; r.is_doomed && i < r.list.count; i++)
+		r.is_doomed[i] = true;
+	r.count = r.list.count;
+	if (!error && r.count)
+		error = go(&r);
+	if (r.removed && !error)
+		error = tidy_all(dir, config, done, e);
+	free(r.is_doomed);
+	store_list_fini(&r.list);
+	return error;
+}

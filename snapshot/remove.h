@@ -27,4 +27,11 @@ int remove_snapshots(int dir, const struct vm_config *config,
 		     const struct removal *order, struct tidy_done *done,
 		     char *text, size_t bytes, struct err *e);
 
+/*
+ * All of them, pinned ones too, as their VM goes: of their layers those stay
+ * that its disks stand on. Errors: as above.
+ */
+int remove_every_snapshot(int dir, const struct vm_config *config,
+			  struct tidy_done *done, struct err *e);
+
 #endif

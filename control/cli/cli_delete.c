@@ -17,6 +17,9 @@
 #include "control/cli/cli_out.h"
 #include "control/cli/cli_status.h"
 #include "control/cli/cli_vm.h"
+#include "control/config_json.h"
+#include "control/config_table.h"
+#include "snapshot/remove.h"
 
 #define STATUS_MS 2000
 #define STOP_MS	  10000 /* for the VM to be stopped */
@@ -108,6 +111,24 @@ static void remove_run_dir(const struct cli_vm *vm)
 	rmdir(path);
 }
 
+/*
+ * Layers lie beside the disks, which are not ours to remove: those go that no
+ * disk stands on. Where that can't be done they stay: no reason to keep the VM.
+ */
+static void remove_snapshots_of(struct cli_vm *vm)
+{
+	struct tidy_done done = { .removed = 0 };
+	struct err why = ERR_NONE;
+	struct vm_config config;
+
+	config_init(&config);
+	if (!config_load(&config, vm->dir, &why) &&
+	    remove_every_snapshot(vm->dir, &config, &done, &why))
+		cli_note(vm->name, "layers of its snapshots stay: %s",
+			 why.text);
+	vm_config_fini(&config);
+}
+
 static int remove_vm(const struct cli *cli, struct cli_vm *vm, struct err *e)
 {
 	int lock = vmdir_lock(vm->dir, vm->name, e);
@@ -116,6 +137,7 @@ static int remove_vm(const struct cli *cli, struct cli_vm *vm, struct err *e)
 	if (lock < 0)
 		return lock;
 	remove_run_dir(vm);
+	remove_snapshots_of(vm);
 	r = home_remove_vm(&cli->home, vm->name, e);
 	close(lock);
 	return r;

@@ -210,8 +210,23 @@ def disk_that_can_t_go_back_costs_no_guest(home):
     equal(sorted(os.listdir(where)), sorted([os.path.basename(layer), "d.qcow2"]))
 
 
+def deleted_vm_leaves_the_layers_that_its_disk_stands_on(home):
+    image = twin_disk(home, 3000)
+    for n in range(3):
+        home.amber("snapshot", "create", "twin", f"s{n}")
+    home.amber("snapshot", "restore", "twin", "s0")
+    home.amber("snapshot", "create", "twin", "branch", "--pin")
+    home.amber("stop", "twin")
+    home.amber("delete", "-f", "twin")
+    chain = [layer["filename"] for layer in judge(image)]
+    equal(len(chain), 3)
+    left = sorted(f"{home.dir}/{n}" for n in os.listdir(home.dir) if n.endswith(".qcow2"))
+    equal(left, sorted(chain))
+
+
 if __name__ == "__main__":
-    run([disk_and_memory_go_back_together,
+    run([deleted_vm_leaves_the_layers_that_its_disk_stands_on,
+         disk_and_memory_go_back_together,
          snapshot_of_the_disk_alone_boots_from_it,
          stopped_vm_has_its_disks_kept,
          vm_is_started_from_a_snapshot_warm_or_cold,
