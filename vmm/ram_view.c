@@ -78,8 +78,6 @@ static int map(const struct gmem_region *g, uint64_t from, uint64_t bytes,
 		 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
 		 (off_t)(g->start + from)) == MAP_FAILED)
 		return err_sys(e, -errno, "mapping the memory image");
-	madvise(g->host + from, bytes, MADV_DONTDUMP);
-	madvise(g->host + from, bytes, MADV_DONTFORK);
 	return 0;
 }
 
@@ -124,6 +122,8 @@ int ram_image_map(struct ram *ram, const struct ram_images *images,
 
 	for (i = 0; i < images->count && !r; i++)
 		r = map_image(ram, images->fd[i], i == 0, e);
+	madvise(ram->host, ram->bytes, MADV_DONTDUMP);
+	madvise(ram->host, ram->bytes, MADV_DONTFORK);
 	if (r)
 		return r;
 	ram_images_close(&ram->images);
