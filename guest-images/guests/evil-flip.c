@@ -14,12 +14,16 @@
 #define PIECE	    4096
 #define FLIPS_ALONE 64
 #define PAUSES	    8
+#define ROOM	    (1 << 20)
 
 static struct blk disk;
-static struct blk_head heads[REQUESTS];
-static uint8_t status[REQUESTS];
 static struct virtq_desc table[3] __attribute__((aligned(16)));
-static uint8_t *data; /* 1 MiB, so that longer reads harm nothing */
+/*
+ * Each with room behind it, so that longer reads harm nothing: also a status
+ * may be given up to 64 KiB, and gets them when that makes whole sectors.
+ */
+static uint8_t *data, *status;
+static struct blk_head *heads;
 static uint64_t random_state, flips;
 static bool alone; /* there is no other CPU */
 static volatile bool flipping, in_flip, stop;
@@ -148,7 +152,9 @@ static uint64_t run(void *dev)
 	uint64_t count = arg_u64("count", 500);
 	uint64_t broken = 0, i;
 
-	data = virtio_alloc(1 << 20, 0x1000);
+	data = virtio_alloc(ROOM, 0x1000);
+	status = virtio_alloc(ROOM, 0x1000);
+	heads = virtio_alloc(ROOM, 0x1000);
 	evil_begin(&disk, dev);
 	for (i = 0; i < count; i++) {
 		broken += round();
