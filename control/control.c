@@ -356,7 +356,7 @@ int control_create(struct control **out, const struct control_config *config,
 			.source = { c, load_machine, used_machine },
 			.has_saved = suspend_exists(c->dir),
 		};
-	c->snapshots = snapshot_op_list(c->dir);
+	c->snapshots = snapshot_op_list(-1);
 	last = journal_last(config->dir);
 	r = events_create(&c->events, last, e);
 	if (!r)
@@ -373,6 +373,9 @@ int control_create(struct control **out, const struct control_config *config,
 
 int control_start_files(struct control *c, struct err *e)
 {
+	/* Not before: the guest does not wait for what has been kept. */
+	json_decref(c->snapshots);
+	c->snapshots = snapshot_op_list(c->dir);
 	return scribe_start(c->scribe, e);
 }
 

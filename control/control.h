@@ -90,7 +90,8 @@ int control_create(struct control **out, const struct control_config *config,
 /* The carrier has let go of every call before. NULL is fine. */
 void control_destroy(struct control *c);
 
-/* Starts to write files; before it, what is to be written waits. */
+/* Starts to write files, which wait until then; looks which snapshots there
+ * are. */
 int control_start_files(struct control *c, struct err *e);
 
 /*
