@@ -110,8 +110,7 @@ struct vm {
 	bool run_after_build;	/* else paused */
 	bool restores;		/* the build under way is from source */
 	struct vm_source source;
-	bool was_running;     /* before it was being suspended */
-	enum vm_state before; /* the machine was to be still */
+	enum vm_state before; /* it was to be suspended, or still */
 	struct vm_op op;
 	struct vm_waiter *waiters; /* owned */
 	unsigned int waiter_count;

@@ -27,7 +27,7 @@ void vm_begin_suspend(struct vm *vm, const struct vm_request *request)
 		return;
 	}
 	vm_op_begin(vm, request);
-	vm->was_running = vm->state == VM_RUNNING;
+	vm->before = vm->state;
 	vm_enter(vm, VM_SUSPENDING, &why);
 	vm_park_for(vm, GOAL_SUSPEND);
 }
@@ -49,7 +49,7 @@ void vm_suspend_failed(struct vm *vm, int error, const char *text)
 {
 	struct vm_why why = vm->why;
 
-	if (vm->was_running)
+	if (vm->before == VM_RUNNING)
 		vm_run(vm, &why);
 	else
 		vm_enter(vm, VM_PAUSED, &why);
