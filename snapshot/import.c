@@ -17,6 +17,7 @@
 #include "disk/overlay.h"
 #include "snapshot/bundle.h"
 #include "snapshot/disks.h"
+#include "snapshot/memory.h"
 #include "snapshot/store.h"
 #include "snapshot/verify.h"
 #include "vmm/machine_state.h"
@@ -257,19 +258,13 @@ static int end_small(struct snapshot_import *k, const char *name, struct err *e)
 static int end_memory(struct snapshot_import *k, struct err *e)
 {
 	struct ram_map map;
-	struct buf bytes;
 	int r = ram_map_read(&map, k->meta.memory_bytes, k->memory, e);
 
 	if (r)
 		return r;
-	buf_init(&bytes, RAM_MAP_BYTES);
-	r = ram_map_save(&map, &bytes, e);
-	if (!r)
-		r = file_commit(k->set, STORE_MAP, bytes.data, bytes.len,
-				FILE_DURABLE, e);
+	r = memory_write_map(k->set, &map, e);
 	if (!r && fdatasync(k->memory) < 0)
 		r = err_sys(e, -errno, STORE_MEMORY);
-	buf_fini(&bytes);
 	ram_map_fini(&map);
 	return r;
 }
@@ -337,20 +332,6 @@ static int publish_disks(struct snapshot_import *k, struct err *e)
 	return r;
 }
 
-static int write_meta(struct snapshot_import *k, struct err *e)
-{
-	struct buf text;
-	int r;
-
-	buf_init(&text, SNAPSHOT_META_BYTES);
-	r = snapshot_meta_print(&k->meta, &text, e);
-	if (!r)
-		r = file_commit(k->set, STORE_META, text.data, text.len,
-				FILE_DURABLE, e);
-	buf_fini(&text);
-	return r;
-}
-
 int snapshot_import(struct snapshot_import **out,
 		    const struct import_order *order,
 		    const struct tar_source *source, struct err *e)
@@ -370,7 +351,7 @@ int snapshot_import(struct snapshot_import **out,
 	if (!r)
 		r = publish_disks(k, e);
 	if (!r)
-		r = write_meta(k, e);
+		r = store_write_meta(k->set, &k->meta, e);
 	if (r)
 		snapshot_import_end(k, false);
 	else
@@ -413,18 +394,10 @@ static int read_begun(int dir, const char *id, struct snapshot_meta *m,
 		      struct err *e)
 {
 	int set = store_open_begun(dir, id, e), r;
-	struct buf text;
 
 	if (set < 0)
 		return set;
-	buf_init(&text, SNAPSHOT_META_BYTES);
-	r = file_read(set, STORE_META, SNAPSHOT_META_BYTES, &text, e);
-	if (!r)
-		r = snapshot_meta_parse(m, (const char *)text.data, text.len,
-					e);
-	if (!r && strcmp(m->id, id) != 0)
-		r = err_set(e, -EBADMSG, "meta.json: is of snapshot %s", m->id);
-	buf_fini(&text);
+	r = store_read_meta(set, id, m, e);
 	close(set);
 	return r;
 }

@@ -91,6 +91,20 @@ int memory_open(int dir, const struct snapshot_meta *m, struct ram_images *out,
 	return r;
 }
 
+int memory_write_map(int set, struct ram_map *map, struct err *e)
+{
+	struct buf bytes;
+	int r;
+
+	buf_init(&bytes, RAM_MAP_BYTES);
+	r = ram_map_save(map, &bytes, e);
+	if (!r)
+		r = file_commit(set, STORE_MAP, bytes.data, bytes.len,
+				FILE_DURABLE, e);
+	buf_fini(&bytes);
+	return r;
+}
+
 static int check_map(const struct ram_map *map, const struct snapshot_meta *m,
 		     struct err *e)
 {

@@ -17,6 +17,9 @@
 int memory_open(int dir, const struct snapshot_meta *m, struct ram_images *out,
 		struct err *e);
 
+/* Puts the map of its memory into the set whose directory is open. */
+int memory_write_map(int set, struct ram_map *map, struct err *e);
+
 /*
  * Holds the set's own memory against its checksums; reads all of it. Errors:
  * -EBADMSG: names the address.

@@ -48,15 +48,12 @@ int store_open(int dir, const char *id, struct err *e)
 
 /* --- reading --------------------------------------------------------- */
 
-static int read_meta(int store, const char *id, struct snapshot_meta *m,
-		     struct err *e)
+int store_read_meta(int set, const char *id, struct snapshot_meta *m,
+		    struct err *e)
 {
-	int set = file_open_dir(store, id, e), r;
 	struct buf text;
+	int r;
 
-	memset(m, 0, sizeof(*m));
-	if (set < 0)
-		return set;
 	buf_init(&text, SNAPSHOT_META_BYTES);
 	r = file_read(set, STORE_META, SNAPSHOT_META_BYTES, &text, e);
 	if (!r)
@@ -64,9 +61,35 @@ static int read_meta(int store, const char *id, struct snapshot_meta *m,
 					e);
 	if (!r && strcmp(m->id, id) != 0)
 		r = err_set(e, -EBADMSG, "meta.json: is of snapshot %s", m->id);
+	buf_fini(&text);
+	return r;
+}
+
+int store_write_meta(int set, const struct snapshot_meta *m, struct err *e)
+{
+	struct buf text;
+	int r;
+
+	buf_init(&text, SNAPSHOT_META_BYTES);
+	r = snapshot_meta_print(m, &text, e);
+	if (!r)
+		r = file_commit(set, STORE_META, text.data, text.len,
+				FILE_DURABLE, e);
+	buf_fini(&text);
+	return r;
+}
+
+static int read_meta(int store, const char *id, struct snapshot_meta *m,
+		     struct err *e)
+{
+	int set = file_open_dir(store, id, e), r;
+
+	memset(m, 0, sizeof(*m));
+	if (set < 0)
+		return set;
+	r = store_read_meta(set, id, m, e);
 	if (r)
 		err_prefix(e, "snapshot %s", id);
-	buf_fini(&text);
 	close(set);
 	return r;
 }
@@ -347,16 +370,10 @@ static int remove_set(int store, const char *id, struct err *e)
 int store_rewrite(int dir, const struct snapshot_meta *m, struct err *e)
 {
 	int set = store_open(dir, m->id, e), r;
-	struct buf text;
 
 	if (set < 0)
 		return set;
-	buf_init(&text, SNAPSHOT_META_BYTES);
-	r = snapshot_meta_print(m, &text, e);
-	if (!r)
-		r = file_commit(set, STORE_META, text.data, text.len,
-				FILE_DURABLE, e);
-	buf_fini(&text);
+	r = store_write_meta(set, m, e);
 	close(set);
 	return r;
 }

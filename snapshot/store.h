@@ -48,6 +48,14 @@ int store_find(int dir, const char *what, struct snapshot_meta *m,
 /* Opens the directory of a set; a descriptor. */
 int store_open(int dir, const char *id, struct err *e);
 
+/*
+ * meta.json of the set whose directory is open. Reading: into an empty m,
+ * snapshot_meta_fini() in each case; -EBADMSG also when it is of another ID.
+ */
+int store_read_meta(int set, const char *id, struct snapshot_meta *m,
+		    struct err *e);
+int store_write_meta(int set, const struct snapshot_meta *m, struct err *e);
+
 /* The ID of the current one, "": none. */
 void store_current(int dir, char id[SNAPSHOT_ID_CHARS + 1]);
 int store_set_current(int dir, const char *id, struct err *e);

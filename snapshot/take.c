@@ -291,20 +291,6 @@ int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 
 /* --- after ----------------------------------------------------------- */
 
-static int write_map(struct snapshot_take *t, struct err *e)
-{
-	struct buf bytes;
-	int r;
-
-	buf_init(&bytes, RAM_MAP_BYTES);
-	r = ram_map_save(&t->freeze.map, &bytes, e);
-	if (!r)
-		r = file_commit(t->set, STORE_MAP, bytes.data, bytes.len,
-				FILE_DURABLE, e);
-	buf_fini(&bytes);
-	return r;
-}
-
 static int wait_for_memory(struct snapshot_take *t, struct err *e)
 {
 	struct ram_image_figures figures;
@@ -313,23 +299,9 @@ static int wait_for_memory(struct snapshot_take *t, struct err *e)
 	if (!r && fdatasync(t->memory) < 0)
 		r = err_sys(e, -errno, STORE_MEMORY);
 	if (!r)
-		r = write_map(t, e);
+		r = memory_write_map(t->set, &t->freeze.map, e);
 	t->meta.pages = figures.written;
 	KILL_POINT("snapshot-memory-written");
-	return r;
-}
-
-static int write_meta(struct snapshot_take *t, struct err *e)
-{
-	struct buf text;
-	int r;
-
-	buf_init(&text, SNAPSHOT_META_BYTES);
-	r = snapshot_meta_print(&t->meta, &text, e);
-	if (!r)
-		r = file_commit(t->set, STORE_META, text.data, text.len,
-				FILE_DURABLE, e);
-	buf_fini(&text);
 	return r;
 }
 
@@ -346,7 +318,7 @@ int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e)
 	t->meta.pause_ns = pause_ns;
 	t->meta.took_ns = clock_mono_ns() - t->began_ns;
 	if (!r)
-		r = write_meta(t, e);
+		r = store_write_meta(t->set, &t->meta, e);
 	if (!r)
 		r = store_publish(t->dir, t->meta.id, e);
 	if (r)
@@ -359,15 +331,6 @@ int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e)
 const struct snapshot_meta *snapshot_taken(const struct snapshot_take *t)
 {
 	return &t->meta;
-}
-
-void snapshot_progress(const struct snapshot_take *t, uint64_t *done)
-{
-	struct ram_image_figures figures = { 0 };
-
-	if (t->freeze.shared)
-		ram_freeze_progress(&t->freeze, &figures);
-	*done = figures.written;
 }
 
 void snapshot_end(struct snapshot_take *t)

@@ -64,9 +64,6 @@ int snapshot_offline(int dir, const struct vm_config *config,
 /* Valid until snapshot_end(); complete when it is finished. */
 const struct snapshot_meta *snapshot_taken(const struct snapshot_take *t);
 
-/* How many pages of memory are written, of how many that were looked at. */
-void snapshot_progress(const struct snapshot_take *t, uint64_t *done);
-
 void snapshot_end(struct snapshot_take *t);
 
 #endif

@@ -141,12 +141,6 @@ int ram_freeze_wait(struct ram_freeze *f, struct ram_image_figures *figures,
 	return r;
 }
 
-void ram_freeze_progress(const struct ram_freeze *f,
-			 struct ram_image_figures *figures)
-{
-	*figures = f->shared->figures;
-}
-
 void ram_freeze_cancel(struct ram_freeze *f)
 {
 	if (f->pid > 0 && !kill(f->pid, SIGKILL))

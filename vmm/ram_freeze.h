@@ -5,7 +5,7 @@
  * nothing else (docs/decisions/0011). The moment costs what copying the page
  * tables costs, however much of the memory is then changed.
  *
- * Begun by one thread, waited for or given up by one; progress by any.
+ * Begun by one thread, waited for or given up by one.
  */
 #ifndef AMBER_VMM_RAM_FREEZE_H
 #define AMBER_VMM_RAM_FREEZE_H
@@ -38,10 +38,6 @@ int ram_freeze(struct ram_freeze *f, const struct ram *ram,
  */
 int ram_freeze_wait(struct ram_freeze *f, struct ram_image_figures *figures,
 		    struct err *e);
-
-/* How far it is. Any thread, while it is there. */
-void ram_freeze_progress(const struct ram_freeze *f,
-			 struct ram_image_figures *figures);
 
 /* Frees it; ends the writer, if there is one. Twice is fine. */
 void ram_freeze_cancel(struct ram_freeze *f);

@@ -98,7 +98,7 @@ int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
 	return r;
 }
 
-static json_t *labels(const struct cli *cli)
+json_t *cli_snapshot_labels(const struct cli *cli)
 {
 	json_t *all = json_array();
 	size_t i;
@@ -123,7 +123,7 @@ int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, int *status,
 	set_text(body, "kind", cli_value(cli, CLI_KIND));
 	set_text(body, "purpose", cli_value(cli, CLI_PURPOSE));
 	if (cli_has(cli, CLI_SNAPSHOT_LABEL))
-		json_object_set_new(body, "labels", labels(cli));
+		json_object_set_new(body, "labels", cli_snapshot_labels(cli));
 	if (cli_has(cli, CLI_PIN))
 		json_object_set_new(body, "pin", json_true());
 	if (cli_has(cli, CLI_INCREMENTAL))

@@ -41,6 +41,8 @@ int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
 int cli_snapshot_verify(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e);
 
+/* The labels of the line, as a list of texts. */
+json_t *cli_snapshot_labels(const struct cli *cli);
 /* N runs from a rewind to the guest's end; *status: of the first bad one. */
 int cli_snapshot_loop(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);

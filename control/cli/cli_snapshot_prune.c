@@ -105,18 +105,6 @@ int cli_snapshot_prune_check(const struct cli *cli, struct err *e)
 
 /* --- asking ---------------------------------------------------------- */
 
-static json_t *labels_json(const struct cli *cli)
-{
-	json_t *all = json_array();
-	size_t i;
-
-	for (i = 0; i < cli->givens; i++)
-		if (cli->given[i].id == CLI_SNAPSHOT_LABEL)
-			json_array_append_new(all,
-					      json_string(cli->given[i].value));
-	return all;
-}
-
 static json_t *body_of(const struct cli *cli, const struct prune_order *o)
 {
 	const char *within = cli_value(cli, CLI_KEEP_WITHIN);
@@ -135,7 +123,7 @@ static json_t *body_of(const struct cli *cli, const struct prune_order *o)
 	if (within)
 		json_object_set_new(body, "keep_within", json_string(within));
 	if (o->labels)
-		json_object_set_new(body, "labels", labels_json(cli));
+		json_object_set_new(body, "labels", cli_snapshot_labels(cli));
 	return body;
 }
 
