@@ -45,15 +45,11 @@ static char *find_allowed(const char *const *allowed, const char *image,
 {
 	char *directory;
 
-	if (!allowed) {
-		directory = path_directory(image);
-		if (directory && is_under(path, directory))
-			return directory;
-		free(directory);
-		return NULL;
-	}
-	for (; *allowed; allowed++) {
-		directory = realpath(*allowed, NULL);
+	static const char *const beside[] = { DISK_BESIDE, NULL };
+
+	for (allowed = allowed ? allowed : beside; *allowed; allowed++) {
+		directory = **allowed ? realpath(*allowed, NULL)
+				      : path_directory(image);
 		if (directory && is_under(path, directory))
 			return directory;
 		free(directory);

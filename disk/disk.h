@@ -25,6 +25,9 @@ enum disk_cache {
 	DISK_DIRECT	   /* no page cache (O_DIRECT); a flush is needed */
 };
 
+/* In allow_backing: the directory of the image that names a backing file. */
+#define DISK_BESIDE ""
+
 struct disk_config {
 	const char *path;
 	/* DISK_FORMAT_UNKNOWN: qcow2 when the path ends in ".qcow2", else raw,
@@ -33,8 +36,8 @@ struct disk_config {
 	enum disk_format format;
 	enum disk_cache cache;
 	bool read_only;
-	/* Directories that backing files may be in, up to NULL; NULL: that of
-	 * the image that names one. Borrowed for the call. */
+	/* Directories that backing files may be in, up to NULL, DISK_BESIDE
+	 * among them; NULL: only that. Borrowed for the call. */
 	const char *const *allow_backing;
 	const struct file_ops *files; /* for metadata; NULL: file_ops_real */
 	/* Without its backing files, as if there were none: for tools that

@@ -79,12 +79,13 @@ static const char *allowed_backing(const struct vm_config *config,
 int snapshot_disk_open(struct disk **out, const struct vm_config *config,
 		       const struct snapshot_disk *d, struct err *e)
 {
-	const char *const allowed[] = { allowed_backing(config, d->id), NULL };
+	const char *const allowed[] = { DISK_BESIDE,
+					allowed_backing(config, d->id), NULL };
 	struct disk_config open = {
 		.path = d->layer,
 		.format = DISK_QCOW2,
 		.read_only = true,
-		.allow_backing = *allowed ? allowed : NULL,
+		.allow_backing = allowed,
 	};
 
 	return disk_open(out, &open, e);

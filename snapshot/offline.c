@@ -18,11 +18,12 @@ struct offline {
 static int open_disk(struct offline *o, unsigned int i, struct err *e)
 {
 	const struct vm_disk *disk = &o->config->disk[i];
-	const char *const allowed[] = { disk->allow_backing, NULL };
+	const char *const allowed[] = { DISK_BESIDE, disk->allow_backing,
+					NULL };
 	struct disk_config config = {
 		.path = disk->path,
 		.format = disk->format,
-		.allow_backing = *allowed ? allowed : NULL,
+		.allow_backing = allowed,
 	};
 	int r;
 

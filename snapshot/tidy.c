@@ -204,11 +204,12 @@ int tidy_merge(const struct tidy_merge *merge,
 	       int (*progress)(void *ctx, unsigned int permille), void *ctx,
 	       struct err *e)
 {
-	const char *const allowed[] = { merge->allow_backing, NULL };
+	const char *const allowed[] = { DISK_BESIDE, merge->allow_backing,
+					NULL };
 	const struct disk_config config = {
 		.path = merge->into,
 		.format = DISK_QCOW2,
-		.allow_backing = *allowed ? allowed : NULL,
+		.allow_backing = allowed,
 	};
 	struct layer_job job = { &config, progress, ctx };
 

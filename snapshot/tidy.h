@@ -38,7 +38,7 @@ struct tidy_merge {
 	/* Number of the VM's disk whose present chain has both; -1: none. */
 	int disk;
 	bool is_top;		   /* into is the disk's top */
-	const char *allow_backing; /* borrowed; NULL: beside the image */
+	const char *allow_backing; /* borrowed; as well; or NULL */
 };
 
 /* false: there is none. */

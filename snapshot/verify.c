@@ -9,6 +9,7 @@
 #include "base/state.h"
 #include "disk/disk_tool.h"
 #include "disk/qcow2_check.h"
+#include "snapshot/disks.h"
 #include "snapshot/memory.h"
 #include "snapshot/store.h"
 #include "vmm/machine_state.h"
@@ -91,19 +92,10 @@ static int verify_disk(const struct vm_config *config,
 		       const struct snapshot_disk *disk,
 		       struct verify_figures *figures, struct err *e)
 {
-	const char *allowed[] = { NULL, NULL };
-	struct disk_config dc = { .path = disk->layer,
-				  .format = DISK_QCOW2,
-				  .read_only = true };
 	struct disk *d;
 	unsigned int i;
-	int r;
+	int r = snapshot_disk_open(&d, config, disk, e);
 
-	for (i = 0; i < config->disks; i++)
-		if (!strcmp(config->disk[i].id, disk->id))
-			allowed[0] = config->disk[i].allow_backing;
-	dc.allow_backing = *allowed ? allowed : NULL;
-	r = disk_open(&d, &dc, e);
 	if (r)
 		return r;
 	for (i = 0; i < disk_layers(d) && !r; i++)

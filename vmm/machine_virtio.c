@@ -126,13 +126,13 @@ int machine_fill_slot(struct machine *m, struct virtio *v, struct err *e)
 static int add_disk(struct machine *m, const struct vm_disk *c, struct err *e)
 {
 	struct machine_virtio *mv = &m->dev.virtio;
-	const char *const allowed[] = { c->allow_backing, NULL };
+	const char *const allowed[] = { DISK_BESIDE, c->allow_backing, NULL };
 	struct disk_config dc = {
 		.path = c->path,
 		.format = c->format,
 		.cache = c->cache,
 		.read_only = c->read_only,
-		.allow_backing = c->allow_backing ? allowed : NULL,
+		.allow_backing = allowed,
 		.snapshot = *c->snapshot ? c->snapshot : NULL,
 	};
 	struct vblk_config vc = {

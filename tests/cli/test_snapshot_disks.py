@@ -224,8 +224,26 @@ def deleted_vm_leaves_the_layers_that_its_disk_stands_on(home):
     equal(left, sorted(chain))
 
 
+def disk_on_a_base_elsewhere_starts_after_a_snapshot(home):
+    os.mkdir(f"{home.dir}/bases")
+    base, image = f"{home.dir}/bases/base.qcow2", f"{home.dir}/top.qcow2"
+    home.amber("disk", "create", base, "8M")
+    home.amber("disk", "create", image, "--backing", base, "--backing-format", "qcow2",
+               "--allow-backing", f"{home.dir}/bases")
+    create(home, "twin", "blk-twin", "steps=2000", "--disk",
+           f"{image},allow_backing={home.dir}/bases", ends="exit")
+    home.amber("start", "twin")
+    home.amber("snapshot", "create", "twin", "one")
+    await_end(home)
+    home.amber("snapshot", "verify", "twin")
+    home.amber("snapshot", "restore", "twin", "one")
+    await_end(home)
+    equal([layer["filename"] for layer in judge(image)][-1], base)
+
+
 if __name__ == "__main__":
-    run([deleted_vm_leaves_the_layers_that_its_disk_stands_on,
+    run([disk_on_a_base_elsewhere_starts_after_a_snapshot,
+         deleted_vm_leaves_the_layers_that_its_disk_stands_on,
          disk_and_memory_go_back_together,
          snapshot_of_the_disk_alone_boots_from_it,
          stopped_vm_has_its_disks_kept,
