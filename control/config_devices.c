@@ -43,9 +43,8 @@ static const struct config_field disk_fields[] = {
 	  "when the host fails: pause the VM, report to the guest, stop" },
 	{ "queues", FIELD_NUMBER, AT(queues), 1, VBLK_QUEUES_MAX, NULL, "1",
 	  "request queues" },
-	{ "allow_backing", FIELD_PATH, AT(allow_backing), 0, 0, NULL,
-	  "the image's own directory",
-	  "directory that backing files of a qcow2 image may be in" },
+	{ "allow_backing", FIELD_PATH, AT(allow_backing), 0, 0, NULL, "none",
+	  "directory that backing files may be in, besides the image's own" },
 	{ "snapshot", FIELD_TEXT, AT(snapshot), 0, 63, NULL, "none",
 	  "internal snapshot of a qcow2 image to show, with ro" },
 	{ "aio", FIELD_ENUM, AT(engine), 0, 0, disk_engines, "auto",
@@ -85,15 +84,17 @@ const struct config_record config_disks = {
 
 /* --- network cards ----------------------------------------------------- */
 
-static const char *const net_kinds[] = {
-	[VM_NET_USER] = "user", [VM_NET_TAP] = "tap", [VM_NET_HUB] = "hub", NULL
-};
+static const char *const net_kinds[] = { [VM_NET_USER] = "user",
+					 [VM_NET_TAP] = "tap",
+					 [VM_NET_HUB] = "hub",
+					 [VM_NET_ISOLATED] = "isolated",
+					 NULL };
 
 #define AT(m) offsetof(struct vm_net, m)
 
 static const struct config_field net_fields[] = {
 	{ "kind", FIELD_ENUM, AT(kind), 0, 0, net_kinds, "",
-	  "user (passt), tap or hub" },
+	  "user (passt), tap, hub or isolated" },
 	{ "name", FIELD_WORD, AT(name), 1, DEVICE_ID_MAX, NULL, "",
 	  "the tap interface (else one is made), or the hub" },
 	{ "id", FIELD_WORD, AT(id), 1, DEVICE_ID_MAX, NULL, "net0, net1...",
@@ -124,9 +125,11 @@ static int check_net(const void *record, const char *who, struct err *e)
 	if (n->kind == VM_NET_HUB && !*n->name)
 		return err_set(e, -EINVAL, "%s: hub needs a name: hub=NAME",
 			       who);
-	if (n->kind == VM_NET_USER && *n->name)
-		return err_set(e, -EINVAL, "%s: user takes no name", who);
-	if (n->kind != VM_NET_TAP && n->queues > 1)
+	if ((n->kind == VM_NET_USER || n->kind == VM_NET_ISOLATED) && *n->name)
+		return err_set(e, -EINVAL, "%s: %s takes no name", who,
+			       net_kinds[n->kind]);
+	if (n->kind != VM_NET_TAP && n->kind != VM_NET_ISOLATED &&
+	    n->queues > 1)
 		return err_set(e, -EINVAL, "%s: only a tap has several queues",
 			       who);
 	return 0;

@@ -38,7 +38,7 @@ static const struct config_row rows[] = {
 	{ "nets", "net", "KIND[=NAME],...", CONFIG_RECORDS, 0, 0, VM_NETS_MAX,
 	  true, "",
 	  "network card: user (passt, no privileges), tap[=INTERFACE], "
-	  "hub=NAME (VMs among themselves)",
+	  "hub=NAME (VMs among themselves), isolated",
 	  &config_nets },
 	{ "ports", "port", "NAME", CONFIG_RECORDS, 0, 0, VM_PORTS_MAX, true, "",
 	  "named port of the virtio console, with a socket on the host",

@@ -79,6 +79,10 @@ int net_stream_create(struct net_backend **out, int fd, struct err *e);
 int net_hub_open(struct net_backend **out, const char *dir, const char *id,
 		 struct err *e);
 
+/* A cable that leads nowhere, for the features of any other backend. */
+int net_isolated_create(struct net_backend **out, unsigned int queues,
+			struct err *e);
+
 /* NULL is fine. */
 static inline void net_backend_destroy(struct net_backend *b)
 {

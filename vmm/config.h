@@ -88,9 +88,9 @@ struct vm_disk {
 
 #define VM_DISKS_MAX 8
 
-enum vm_net_kind { VM_NET_USER, VM_NET_TAP, VM_NET_HUB };
+enum vm_net_kind { VM_NET_USER, VM_NET_TAP, VM_NET_HUB, VM_NET_ISOLATED };
 
-/* A network card: --net user, --net tap=NAME, --net hub=NAME */
+/* A network card: --net user, --net tap=NAME, --net hub=NAME, --net isolated */
 struct vm_net {
 	char id[DEVICE_ID_MAX + 1];   /* "net0" */
 	uint32_t kind;		      /* enum vm_net_kind */

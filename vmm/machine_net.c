@@ -46,6 +46,8 @@ static int open_backend(struct machine *m, const struct vm_net *c,
 		return open_tap(c, backend, e);
 	case VM_NET_HUB:
 		return open_hub(m, c, backend, e);
+	case VM_NET_ISOLATED:
+		return net_isolated_create(backend, c->queues, e);
 	default:
 		return net_passt_create(
 			&net->passt, io_thread_loop(net->thread), backend, e);
@@ -66,7 +68,7 @@ int machine_add_net(struct machine *m, unsigned int n, struct err *e)
 	struct machine_net *net = &m->dev.virtio.net[n];
 	struct vnet_config vc = {
 		.virtio = machine_next_slot(m, c->id),
-		.pairs = c->kind == VM_NET_TAP ? c->queues : 1,
+		.pairs = c->queues,
 		.bytes_per_s = c->bps,
 		.frames_per_s = c->pps,
 		.is_down = c->is_down,

@@ -3,6 +3,7 @@
  * Backends of network cards: frames over a stream in all ways it can be
  * cut, and hubs of cards that come, go and die.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -446,9 +447,32 @@ START_TEST(more_cards_than_a_hub_knows_are_borne)
 }
 END_TEST
 
+START_TEST(an_isolated_card_hears_nothing_and_loses_all)
+{
+	struct net_backend *b;
+	struct err e = ERR_NONE;
+	struct iovec iov = { frame, 64 };
+	unsigned int i, q;
+
+	ck_assert_int_eq(net_isolated_create(&b, 2, &e), 0);
+	ck_assert_uint_eq(b->queues, 2);
+	for (q = 0; q < 2; q++) {
+		struct pollfd p = { .fd = b->fd[q], .events = POLLIN };
+
+		for (i = 0; i < 10000; i++)
+			ck_assert_int_eq(b->ops->send(b, q, &iov, 1), 0);
+		ck_assert_int_eq(poll(&p, 1, 0), 0);
+		ck_assert_int_eq(b->ops->recv(b, q, frame, sizeof(frame)),
+				 -EAGAIN);
+	}
+	net_backend_destroy(b);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
+		an_isolated_card_hears_nothing_and_loses_all,
 		frames_are_found_wherever_the_stream_is_cut,
 		a_length_that_can_not_be_ends_the_connection,
 		the_largest_frame_comes_through,
