@@ -11,12 +11,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "control/config_value.h"
 #include "control/text.h"
+
+#define BEGUN	    ".new-" /* no name of a VM begins so */
+#define BEGUN_AGE_S 60
 
 static int join(char *out, size_t size, const char *a, const char *b,
 		struct err *e)
@@ -116,21 +121,21 @@ static int open_vms(const struct home *h, bool make, struct err *e)
 	return r ? r : file_open_dir(AT_FDCWD, path, e);
 }
 
-int home_create_vm(const struct home *h, const char *name, struct err *e)
+static int taken(const char *name, struct err *e)
 {
-	int vms = open_vms(h, true, e), dir, r;
+	return err_set(e, -EEXIST, "a VM named %s exists already", name);
+}
 
-	if (vms < 0)
-		return vms;
-	if (mkdirat(vms, name, 0700) < 0) {
-		r = -errno;
-		if (r == -EEXIST)
-			err_set(e, r, "a VM named %s exists already", name);
-		else
-			err_sys(e, r, "%s/vms/%s", h->base, name);
-		close(vms);
-		return r;
-	}
+/* With its logs/. Returns its descriptor. */
+static int make_vm(const struct home *h, int vms, const char *name,
+		   struct err *e)
+{
+	int dir, r;
+
+	if (mkdirat(vms, name, 0700) < 0)
+		return errno == EEXIST
+			       ? taken(name, e)
+			       : err_sys(e, -errno, "%s/vms/%s", h->base, name);
 	dir = file_open_dir(vms, name, e);
 	if (dir >= 0 && mkdirat(dir, VMDIR_LOGS, 0700) < 0) {
 		r = err_sys(e, -errno, "%s/vms/%s/%s", h->base, name,
@@ -140,8 +145,91 @@ int home_create_vm(const struct home *h, const char *name, struct err *e)
 	}
 	if (dir < 0)
 		unlinkat(vms, name, AT_REMOVEDIR);
+	return dir;
+}
+
+int home_create_vm(const struct home *h, const char *name, struct err *e)
+{
+	int vms = open_vms(h, true, e), dir;
+
+	if (vms < 0)
+		return vms;
+	dir = make_vm(h, vms, name, e);
 	close(vms);
 	return dir;
+}
+
+/* --- in several steps ------------------------------------------------- */
+
+/* Its maker has the lock, once it is a moment old. */
+static bool is_left_over(int vms, const char *name)
+{
+	struct stat st;
+	int dir, held;
+
+	if (strncmp(name, BEGUN, strlen(BEGUN)) ||
+	    fstatat(vms, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISDIR(st.st_mode) || time(NULL) - st.st_mtime < BEGUN_AGE_S)
+		return false;
+	dir = file_open_dir(vms, name, NULL);
+	if (dir < 0)
+		return false;
+	held = vmdir_locked(dir, NULL);
+	close(dir);
+	return !held;
+}
+
+static void sweep_begun(int vms)
+{
+	int fd = openat(vms, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (entry = readdir(d)) != NULL)
+		if (is_left_over(vms, entry->d_name))
+			file_remove_tree(vms, entry->d_name, NULL);
+	if (d)
+		closedir(d);
+}
+
+int home_begin_vm(const struct home *h, char begun[HOME_BEGUN_BYTES],
+		  struct err *e)
+{
+	int vms = open_vms(h, true, e), dir;
+	uint32_t random;
+
+	if (vms < 0)
+		return vms;
+	sweep_begun(vms);
+	do {
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+			dir = err_sys(e, -errno, "getrandom");
+			break;
+		}
+		snprintf(begun, HOME_BEGUN_BYTES, BEGUN "%08x", random);
+		dir = make_vm(h, vms, begun, e);
+	} while (dir == -EEXIST);
+	close(vms);
+	return dir;
+}
+
+int home_publish_vm(const struct home *h, const char *begun, const char *name,
+		    struct err *e)
+{
+	int vms = open_vms(h, false, e), r = 0;
+
+	if (vms < 0)
+		return vms;
+	if (renameat2(vms, begun, vms, name, RENAME_NOREPLACE) < 0)
+		r = errno == EEXIST
+			    ? taken(name, e)
+			    : err_sys(e, -errno, "%s/vms/%s", h->base, name);
+	else if (fsync(vms) < 0)
+		r = err_sys(e, -errno, "%s/vms", h->base);
+	close(vms);
+	return r;
 }
 
 int home_open_vm(const struct home *h, const char *name, struct err *e)

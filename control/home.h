@@ -56,6 +56,19 @@ int home_socket_path(const struct home *h, const char *name,
  */
 int home_create_vm(const struct home *h, const char *name, struct err *e);
 
+/*
+ * The same for a VM that is made in several steps: nobody sees it before it
+ * is published under its name. begun: its name until then, in vms/, for
+ * home_vm_path() and home_remove_vm(). What a process that is dead had begun
+ * goes with the next one.
+ */
+#define HOME_BEGUN_BYTES 16
+int home_begin_vm(const struct home *h, char begun[HOME_BEGUN_BYTES],
+		  struct err *e);
+/* -EEXIST: the name is taken. */
+int home_publish_vm(const struct home *h, const char *begun, const char *name,
+		    struct err *e);
+
 /* Opens the directory of a VM; -ENOENT when there is none. */
 int home_open_vm(const struct home *h, const char *name, struct err *e);
 

@@ -302,6 +302,20 @@ int store_begin(int dir, char id[SNAPSHOT_ID_CHARS + 1], struct err *e)
 	return set;
 }
 
+int store_begin_as(int dir, const char *id, struct err *e)
+{
+	int store = open_store(dir, true, e), set;
+	char name[NAME_MAX_BYTES];
+
+	if (store < 0)
+		return store;
+	suffixed(name, id, NEW);
+	set = mkdirat(store, name, 0700) < 0 ? err_sys(e, -errno, "%s", name)
+					     : file_open_dir(store, name, e);
+	close(store);
+	return set;
+}
+
 int store_open_begun(int dir, const char *id, struct err *e)
 {
 	char path[NAME_MAX_BYTES];

@@ -65,6 +65,8 @@ int store_set_current(int dir, const char *id, struct err *e);
  * descriptor of its directory. store_publish() or store_drop() ends it.
  */
 int store_begin(int dir, char id[SNAPSHOT_ID_CHARS + 1], struct err *e);
+/* The same of this ID, which the VM has not: for a copy of another's set. */
+int store_begin_as(int dir, const char *id, struct err *e);
 /* Opens one that was begun; a descriptor. */
 int store_open_begun(int dir, const char *id, struct err *e);
 /* From here on it is there: all in it is on the disk. */

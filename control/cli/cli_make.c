@@ -124,8 +124,7 @@ void cli_name_from_path(const char *path, char *name, size_t max)
 		snprintf(name, max + 1, "vm");
 }
 
-/* One more than the largest number behind stem that is taken. */
-static unsigned long next_number(const struct cli *cli, const char *stem)
+unsigned long cli_make_number(const struct cli *cli, const char *stem)
 {
 	struct home_names names;
 	size_t len = strlen(stem), i;
@@ -157,7 +156,7 @@ static int make_named_after_kernel(const struct cli *cli, struct vm_config *c,
 	int dir, tries;
 
 	cli_name_from_path(c->kernel[0], stem, NAME_STEM_MAX);
-	n = next_number(cli, stem);
+	n = cli_make_number(cli, stem);
 	for (tries = 0; tries < NAME_TRIES; tries++, n++) {
 		snprintf(c->name, sizeof(c->name), "%s-%lu", stem, n);
 		dir = home_create_vm(&cli->home, c->name, e);

@@ -20,6 +20,9 @@ int cli_make_vm(const struct cli *cli, struct vm_config *c, struct err *e);
 /* Removes a VM that was just made and never ran. */
 void cli_unmake_vm(const struct cli *cli, const char *name);
 
+/* One more than the largest N of the VMs named STEM-N. */
+unsigned long cli_make_number(const struct cli *cli, const char *stem);
+
 /* "hello" from "/boot/hello.elf": a valid name of at most max characters. */
 void cli_name_from_path(const char *path, char *name, size_t max);
 

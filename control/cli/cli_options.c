@@ -173,6 +173,15 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	SWITCH(CLI_DRY_RUN, 0, "dry-run", "Only say what would be done"),
 	VALUE(CLI_IMPORT_NAME, 0, "name", "SNAPSHOT", CLI_WORD_NONE,
 	      "Import it by this name (default: the one it had)"),
+	VALUE(CLI_AS, 0, "as", "NEW", CLI_WORD_NONE,
+	      "Leave the VM as it is, and start a new one of this name there"),
+	[CLI_SET_KEY] = {
+		.id = CLI_SET_KEY, .name = "set", .value = "KEY=VALUE",
+		.repeats = true,
+		.help = "The new VM's option of amber create: net=user",
+	},
+	SWITCH(CLI_PEEK, 0, "peek",
+	       "A copy that is thrown away when it ends; without a network"),
 	SWITCH(CLI_TREE, 0, "tree", "Which one came from which"),
 	SWITCH(CLI_DIRECT, 0, "direct", "Without the page cache (O_DIRECT)"),
 };

@@ -26,7 +26,8 @@ static const struct operation {
 	{ "list", 1, 1, "NAME", cli_snapshot_list, cli_snapshot_list_check },
 	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show, NULL },
 	{ "diff", 3, 3, "NAME SNAPSHOT SNAPSHOT", cli_snapshot_diff, NULL },
-	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore, NULL },
+	{ "restore", 2, 2, "NAME SNAPSHOT", cli_snapshot_restore,
+	  cli_snapshot_restore_check },
 	{ "rewind", 1, 1, "NAME", cli_snapshot_rewind, NULL },
 	{ "verify", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_verify, NULL },
 	{ "delete", 2, 2, "NAME SNAPSHOT", cli_snapshot_delete, NULL },
@@ -139,6 +140,8 @@ int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm, int *status,
 	json_t *body;
 
 	(void)status;
+	if (cli_has(cli, CLI_AS))
+		return cli_snapshot_restore_as(cli, vm, e);
 	if (!vm->alive)
 		return cli_snapshot_restore_offline(cli, vm, e);
 	body = json_pack("{s:s}", "snapshot", snapshot_arg(cli));

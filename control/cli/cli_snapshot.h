@@ -52,7 +52,12 @@ int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 int cli_snapshot_restore_offline(const struct cli *cli, struct cli_vm *vm,
 				 struct err *e);
 
+/* As another VM. */
+int cli_snapshot_restore_as(const struct cli *cli, struct cli_vm *vm,
+			    struct err *e);
+
 /* Are the words and values right? -EINVAL. */
+int cli_snapshot_restore_check(const struct cli *cli, struct err *e);
 int cli_snapshot_list_check(const struct cli *cli, struct err *e);
 int cli_snapshot_prune_check(const struct cli *cli, struct err *e);
 int cli_snapshot_export_check(const struct cli *cli, struct err *e);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "control/cli/cli.h"
 #include "control/cli/cli_batch.h"
+#include "control/cli/cli_branch.h"
 #include "control/cli/cli_handlers.h"
 #include "control/cli/cli_life.h"
 #include "control/cli/cli_out.h"
@@ -80,6 +81,27 @@ static int start_anew(const struct cli *cli, struct cli_vm *vm,
 	return 0;
 }
 
+/* The VM itself is left as it is, running or not. */
+static int peek(const struct cli *cli, const struct cli_vm *vm,
+		struct cli_result *r)
+{
+	struct cli_branch b = {
+		.what = cli_value(cli, CLI_FROM),
+		.use = "peek",
+		.is_cold = cli_has(cli, CLI_COLD),
+		.paused = cli_has(cli, CLI_PAUSED),
+	};
+	int code = cli_branch_start(cli, vm, &b, &r->e);
+
+	if (code)
+		return code;
+	if (cli_has(cli, CLI_JSON))
+		r->json = cli_branch_json(&b, vm->name);
+	else
+		cli_branch_print(&b, vm->name, &r->out);
+	return 0;
+}
+
 static int start(const struct cli *cli, void *ctx, struct cli_result *r)
 {
 	struct cli_vm vm;
@@ -87,7 +109,9 @@ static int start(const struct cli *cli, void *ctx, struct cli_result *r)
 
 	(void)ctx;
 	code = cli_vm_open(&vm, &cli->home, r->name, &r->e);
-	if (!code && vm.alive && cli_has(cli, CLI_FROM)) {
+	if (!code && cli_has(cli, CLI_PEEK)) {
+		code = peek(cli, &vm, r);
+	} else if (!code && vm.alive && cli_has(cli, CLI_FROM)) {
 		code = err_set(&r->e, -EBUSY,
 			       "is there already: amber snapshot restore %s "
 			       "%.64s",
@@ -104,11 +128,21 @@ static int start(const struct cli *cli, void *ctx, struct cli_result *r)
 	return code;
 }
 
+static int check(const struct cli *cli, struct err *e)
+{
+	if (!cli_has(cli, CLI_SET_KEY))
+		return 0;
+	if (!cli_has(cli, CLI_PEEK))
+		return err_set(e, -EINVAL,
+			       "start: --set is of a new VM: it needs --peek");
+	return cli_branch_check(cli, e);
+}
+
 int cli_start_command(struct cli *cli)
 {
 	struct err e = ERR_NONE;
 
-	if (cli_life_check(cli, &e))
+	if (cli_life_check(cli, &e) || check(cli, &e))
 		return cli_fail_usage(&e);
 	return cli_batch_command(cli, false, start, NULL);
 }

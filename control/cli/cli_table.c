@@ -65,9 +65,12 @@ static const struct cli_command rows[] = {
 	"VM that runs already is left alone. `amber console` attaches to it. One "
 	"that was suspended goes on where it was; with --cold that is dropped. "
 	"With --from it goes on from a snapshot, and what its disks are now is "
-	"lost (amber snapshot restore keeps it).",
+	"lost (amber snapshot restore keeps it).\n\n"
+	"With --peek the VM stays as it is, running or not: a copy of it starts "
+	"from the snapshot (--from, else the current one), without a network, "
+	"and is removed when it ends.",
 	.role = "operator", .vms = CLI_VMS_MANY, .word = CLI_WORD_VM,
-	.options = { CLI_PAUSED, CLI_COLD, CLI_FROM, MANY, CLI_REASON, CLI_JSON, CLI_HELP },
+	.options = { CLI_PAUSED, CLI_COLD, CLI_FROM, CLI_PEEK, CLI_SET_KEY, MANY, CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber start web", "amber start --all -j 4" },
 	.run = cli_start_command,
 },
@@ -266,7 +269,10 @@ static const struct cli_command rows[] = {
 	"restore NAME SNAPSHOT goes back to it, by name or ID; what is there "
 	"now is kept as a snapshot before, unless --no-safety. A VM without a "
 	"process is started by it. --only brings a part back: disk (the VM "
-	"boots from them), ram, or config (of a stopped VM). rewind NAME goes back to the last one in "
+	"boots from them), ram, or config (of a stopped VM). With --as NEW the VM "
+	"stays as it is, running or not, and a new one goes on from there (with "
+	"--only disk: boots), sharing layers and memory; --set KEY=VALUE gives "
+	"it other options. rewind NAME goes back to the last one in "
 	"place, at once and as often as you like: what happened since is "
 	"lost. With --count N it waits for the guest's own end after each "
 	"(--on-poweroff pause), prints how it ended and gives the status of the "
@@ -296,7 +302,7 @@ static const struct cli_command rows[] = {
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3 + 16,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
-		     CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD,
+		     CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD, CLI_AS, CLI_SET_KEY,
 		     CLI_RUNS, CLI_WAIT_TIMEOUT,
 		     CLI_CHILDREN, CLI_NO_MERGE,
 		     CLI_KEEP_LAST, CLI_KEEP_HOURLY, CLI_KEEP_DAILY,

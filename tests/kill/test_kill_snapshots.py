@@ -179,8 +179,23 @@ class DeleteStopped(Delete):
         twin.vm.amber("snapshot", "delete", "web", "one", status=None, **self.env)
 
 
+class Branch(RestoreStopped):
+    """Another VM from it: of which nothing is seen, or all."""
+    changes = False
+    times = 2
+    points = "branch-"
+
+    def run(self, twin):
+        twin.vm.amber("snapshot", "restore", "web", "base", "--as", "two", status=None, **self.env)
+        there = [n for n in os.listdir(f"{twin.where}/home/vms") if not n.startswith(".new-")]
+        kit.check(there == ["web"] or sorted(there) == ["two", "web"], f"there: {there}")
+        if "two" in there:
+            twin.vm.amber("snapshot", "verify", "two")
+            twin.vm.amber("delete", "-f", "two")
+
+
 SCENARIOS = (Create, CreateDisk, Restore, RestoreSafely, RestoreStopped, Rewind, Delete,
-             DeleteStopped)
+             DeleteStopped, Branch)
 
 
 def once(twin, scenario, **env):
@@ -243,7 +258,7 @@ def main():
             failed = 1
             print(f"FAIL {name}: {e}", flush=True)
     # suspend's are test_kill_points.py's
-    missed = {p for p in kit.points("snapshot") - seen if not p.startswith("suspend-")}
+    missed = {p for p in (kit.points("snapshot") | kit.points("clone")) - seen if not p.startswith("suspend-")}
     print(f"FAIL every_point_is_passed: not {', '.join(sorted(missed))}" if missed else
           f"ok   every_point_is_passed ({len(seen)})")
     return failed or bool(missed)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frozen layers of one disk in another directory. Looked at by their
+ * headers, while others read them. One thread; it blocks.
+ */
+#ifndef AMBER_CLONE_BRANCH_CHAIN_H
+#define AMBER_CLONE_BRANCH_CHAIN_H
+
+#include "disk/chain.h"
+#include "snapshot/meta.h"
+
+struct branch_link {
+	char *path; /* owned: where it is */
+	char *name; /* owned: what it is called by what stands on it */
+};
+
+struct branch_chain {
+	struct branch_link *link; /* owned; the layer first */
+	unsigned int links;
+	/* The last one stands on a file that stays where it is; its directory,
+	 * owned; NULL: on nothing. */
+	char *elsewhere;
+	bool must_copy;
+};
+
+/* branch_chain_fini() in each case. */
+int branch_chain_read(struct branch_chain *c, const char *layer, struct err *e);
+void branch_chain_fini(struct branch_chain *c);
+
+/* Is the file with that name among those that get a link? */
+bool branch_chain_has(const struct branch_chain *c, const char *name);
+
+/*
+ * They are in directory, which is empty, by links, or as one image with the
+ * layer's name: *copied. config: of the VM they are of; disk: theirs.
+ */
+int branch_chain_make(const struct branch_chain *c, const char *directory,
+		      const struct vm_config *config,
+		      const struct snapshot_disk *disk, bool *copied,
+		      struct err *e);
+
+#endif
