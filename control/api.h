@@ -42,6 +42,7 @@ void api_snapshot_delete(struct call *call);
 void api_snapshot_pin(struct call *call);
 void api_snapshot_unpin(struct call *call);
 void api_snapshot_label(struct call *call);
+void api_snapshot_verdict(struct call *call);
 void api_snapshot_prune(struct call *call);
 void api_snapshot_diff(struct call *call);
 void api_snapshot_adopt(struct call *call);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/name.h"
 #include "control/api.h"
 #include "control/layer_op.h"
@@ -200,6 +201,21 @@ void api_snapshot_label(struct call *call)
 		return;
 	}
 	start_change(call, &order, CHANGE_LABEL);
+}
+
+void api_snapshot_verdict(struct call *call)
+{
+	struct snapshot_op_order order = { .kind = OP_CHANGE };
+	struct snapshot_verdict *v = &order.change.verdict;
+
+	v->is_there = true;
+	v->passed = call_number(call, "passed", 0);
+	v->start_us = call_number(call, "start_us", 0);
+	v->good_us = call_number(call, "good_us", 0);
+	text_copy(v->how, sizeof(v->how), call_word(call, "how"));
+	text_copy(v->text, sizeof(v->text), call->text);
+	clock_rfc3339(clock_wall_ns(), v->at);
+	start_change(call, &order, CHANGE_VERDICT);
 }
 
 void api_snapshot_diff(struct call *call)

@@ -11,13 +11,34 @@
 #include "control/host_port.h"
 #include "control/limits.h"
 
+static void note(struct control *c, const char *reason, const char *text)
+{
+	struct vm_status status;
+
+	vm_status(c->vm, &status);
+	control_note(c, &(struct event_note){
+				.kind = "agent",
+				.state = status.state,
+				.cause = vm_cause_text(status.cause),
+				.actor = { .kind = "policy", .uid = getuid() },
+				.reason = reason,
+				.text = text,
+			});
+}
+
 static void agent_port_connected(void *ctx, bool is_open)
 {
 	struct control *c = ctx;
+	struct agent_status status;
 
 	if (!c->agent)
 		return;
+	agent_status(c->agent, &status);
 	agent_connected(c->agent, is_open);
+	if (status.connected != is_open)
+		note(c, "",
+		     is_open ? "the guest has opened its port"
+			     : "the guest has closed its port");
 	if (is_open)
 		control_agent_tasks(c);
 }
@@ -26,20 +47,10 @@ static void agent_port_connected(void *ctx, bool is_open)
 
 static void note_task(struct control *c, const char *what, const struct err *e)
 {
-	struct vm_actor actor = { .kind = "policy", .uid = getuid() };
-	struct vm_status status;
 	char text[VM_TEXT_MAX + 1];
 
 	snprintf(text, sizeof(text), "%s: %.200s", what, e ? e->text : "done");
-	vm_status(c->vm, &status);
-	control_note(c, &(struct event_note){
-				.kind = "agent",
-				.state = status.state,
-				.cause = vm_cause_text(status.cause),
-				.actor = actor,
-				.reason = "the guest has come back",
-				.text = text,
-			});
+	note(c, "the guest has come back", text);
 }
 
 static void on_time_set(void *ctx, const json_t *ret, const struct err *e)

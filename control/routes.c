@@ -187,6 +187,17 @@ static const struct route_param label_params[] = {
 	REASON,
 };
 
+static const struct route_param verdict_params[] = {
+	SNAPSHOT,
+	{ "passed", PARAM_BODY, PARAM_BOOL, 1, "it came back and was good" },
+	{ "how", PARAM_BODY, PARAM_WORD, 15,
+	  "what was asked of it: started, console, agent or probe" },
+	{ "start_us", PARAM_BODY, PARAM_NUMBER, INT64_MAX, "until it ran" },
+	{ "good_us", PARAM_BODY, PARAM_NUMBER, INT64_MAX,
+	  "until it was seen to be good" },
+	REASON, /* why it was not good */
+};
+
 static const struct route_param diff_params[] = {
 	SNAPSHOT,
 	{ "with", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,
@@ -319,6 +330,8 @@ static const struct route table[] = {
 	       "Protect it no longer"),
 	CHANGE("snapshot/label", label_params, api_snapshot_label,
 	       "Set and remove labels of a snapshot"),
+	CHANGE("snapshot/verdict", verdict_params, api_snapshot_verdict,
+	       "Note what a throwaway VM from a snapshot came to"),
 	CHANGE("snapshot/prune", prune_params, api_snapshot_prune,
 	       "Remove the snapshots that no rule keeps"),
 	CHANGE("snapshot/diff", diff_params, api_snapshot_diff,

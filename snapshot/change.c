@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One set, pinned or labelled: its description is written anew. */
+/* One set, pinned, labelled or tried: its description is written anew. */
 #include "snapshot/change.h"
 
 #include <stdio.h>
@@ -98,6 +98,11 @@ static int apply(struct snapshot_meta *m, const struct snapshot_change *c,
 
 	if (c->kind == CHANGE_LABEL)
 		return set_labels(m, c, changed, e);
+	if (c->kind == CHANGE_VERDICT) {
+		m->verdict = c->verdict;
+		*changed = true;
+		return 0;
+	}
 	*changed = m->is_pinned != pins;
 	m->is_pinned = pins;
 	return 0;
@@ -117,9 +122,9 @@ static void describe(struct snapshot_changed *out,
 		     const struct snapshot_change *c, bool changed)
 {
 	static const char *const done[] = { "pinned", "no longer pinned",
-					    "labelled" };
+					    "labelled", "tried" };
 	static const char *const was[] = { "pinned already", "not pinned",
-					   "labelled so already" };
+					   "labelled so already", "tried" };
 
 	*out = (struct snapshot_changed){ .changed = changed };
 	out->set = snapshot_meta_json(m);

@@ -8,7 +8,7 @@
 
 #include "snapshot/meta.h"
 
-enum change_kind { CHANGE_PIN, CHANGE_UNPIN, CHANGE_LABEL };
+enum change_kind { CHANGE_PIN, CHANGE_UNPIN, CHANGE_LABEL, CHANGE_VERDICT };
 
 struct label_change {
 	struct vm_label label;
@@ -20,6 +20,7 @@ struct snapshot_change {
 	char what[SNAPSHOT_NAME_MAX + 1]; /* name or ID; "": the current one */
 	struct label_change label[SNAPSHOT_LABELS_MAX];
 	unsigned int labels;
+	struct snapshot_verdict verdict; /* CHANGE_VERDICT */
 };
 
 #define CHANGE_TEXT_BYTES 192

@@ -87,11 +87,22 @@ static json_t *labels_json(const struct snapshot_meta *m)
 	return all;
 }
 
+/* NULL: nobody has tried. */
+static json_t *verdict_json(const struct snapshot_verdict *v)
+{
+	if (!v->is_there)
+		return NULL;
+	return json_pack("{s:b, s:s, s:s, s:I, s:I, s:s}", "passed", v->passed,
+			 "how", v->how, "at", v->at, "start_us",
+			 (json_int_t)v->start_us, "good_us",
+			 (json_int_t)v->good_us, "text", v->text);
+}
+
 json_t *snapshot_meta_json(const struct snapshot_meta *m)
 {
 	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, "
 			 "s:s, s:s, s:s, "
-			 "s:i, s:I, s:I, s:I, s:I, s:b, s:o, s:o}",
+			 "s:i, s:I, s:I, s:I, s:I, s:b, s:o*, s:o, s:o}",
 			 "format", SNAPSHOT_FORMAT, "id", m->id, "name",
 			 m->name, "parent", m->parent, "base", m->base, "kind",
 			 snapshot_kind_text(m->kind), "consistency",
@@ -103,7 +114,8 @@ json_t *snapshot_meta_json(const struct snapshot_meta *m)
 			 (json_int_t)m->pages, "pause_ns",
 			 (json_int_t)m->pause_ns, "took_ns",
 			 (json_int_t)m->took_ns, "pinned", m->is_pinned,
-			 "labels", labels_json(m), "disks", disks_json(m));
+			 "verdict", verdict_json(&m->verdict), "labels",
+			 labels_json(m), "disks", disks_json(m));
 }
 
 int snapshot_meta_print(const struct snapshot_meta *m, struct buf *out,
@@ -261,6 +273,23 @@ static void read_labels(struct reader *r, struct snapshot_meta *m)
 	}
 }
 
+static void read_verdict(struct reader *all, struct snapshot_verdict *v)
+{
+	struct reader r = { .json = json_object_get(all->json, "verdict"),
+			    .e = all->e };
+
+	if (!r.json || all->error)
+		return;
+	v->is_there = true;
+	v->passed = json_is_true(json_object_get(r.json, "passed"));
+	text(&r, "how", v->how, sizeof(v->how));
+	text(&r, "at", v->at, sizeof(v->at));
+	v->start_us = number(&r, "start_us", INT64_MAX);
+	v->good_us = number(&r, "good_us", INT64_MAX);
+	text(&r, "text", v->text, sizeof(v->text));
+	all->error = r.error;
+}
+
 static void read_all(struct reader *r, struct snapshot_meta *m)
 {
 	id(r, "id", m->id, false);
@@ -284,6 +313,7 @@ static void read_all(struct reader *r, struct snapshot_meta *m)
 	m->pause_ns = number(r, "pause_ns", INT64_MAX);
 	m->took_ns = number(r, "took_ns", INT64_MAX);
 	m->is_pinned = json_is_true(json_object_get(r->json, "pinned"));
+	read_verdict(r, &m->verdict);
 	read_labels(r, m);
 	read_disks(r, m);
 }

@@ -37,6 +37,17 @@ enum snapshot_consistency {
 	SNAPSHOT_QUIESCED, /* the agent had frozen its file systems */
 };
 
+/* What a throwaway VM from it came to (amber snapshot verify --boot). */
+struct snapshot_verdict {
+	bool is_there, passed;
+	char how[16]; /* "started", "console", "agent", "probe": what was asked
+		       */
+	char at[32];  /* RFC 3339 */
+	uint64_t start_us; /* until it ran */
+	uint64_t good_us;  /* until it was seen to be good */
+	char text[128];	   /* why it was not; "" */
+};
+
 struct snapshot_disk {
 	char id[DEVICE_ID_MAX + 1];
 	char *path;	/* owned: of the disk, as configured */
@@ -64,6 +75,7 @@ struct snapshot_meta {
 	uint64_t pause_ns; /* the guest stood still for */
 	uint64_t took_ns;
 	bool is_pinned;
+	struct snapshot_verdict verdict;
 	struct vm_label label[SNAPSHOT_LABELS_MAX];
 	unsigned int labels;
 	struct snapshot_disk disk[VM_DISKS_MAX];

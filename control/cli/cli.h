@@ -21,7 +21,7 @@
 #define CLI_EXIT_PIPE 141
 
 #define CLI_OPTIONS_MAX \
-	32 /* per command, with CLI_END; the configuration's aside */
+	48 /* per command, with CLI_END; the configuration's aside */
 #define CLI_EXAMPLES_MAX 5
 #define CLI_JOBS_MAX	 64
 #define CLI_JOBS_DEFAULT 8
@@ -112,6 +112,9 @@ enum cli_opt {
 	CLI_AS,
 	CLI_SET_KEY,
 	CLI_PEEK,
+	CLI_TRY,
+	CLI_TRY_EXPECT,
+	CLI_TRY_PROBE,
 	CLI_OPTION_COUNT
 };
 

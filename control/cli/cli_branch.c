@@ -307,6 +307,7 @@ static int spawn(const struct cli *cli, struct cli_branch *b, struct err *e)
 		.from = b->is_warm ? b->id : NULL,
 		.paused = b->paused,
 		.remove = !b->name,
+		.timeout_s = b->timeout_s,
 	};
 	uint64_t began = clock_mono_ns();
 	int r = cli_spawn_start(&s, e);

@@ -18,6 +18,7 @@ struct cli_branch {
 	const char *use;  /* of one that is thrown away: "peek" */
 	bool is_cold;	  /* it boots from the disks */
 	bool paused;
+	uint32_t timeout_s; /* it ends by itself then; 0: never */
 
 	/* what came of it */
 	char made[VM_NAME_MAX + 1];

@@ -182,6 +182,13 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	},
 	SWITCH(CLI_PEEK, 0, "peek",
 	       "A copy that is thrown away when it ends; without a network"),
+	SWITCH(CLI_TRY, 0, "boot",
+	       "verify: and start it as a VM that is thrown away"),
+	VALUE(CLI_TRY_EXPECT, 0, "expect", "REGEX", CLI_WORD_NONE,
+	      "verify --boot: it is good when its console shows this"),
+	VALUE(CLI_TRY_PROBE, 0, "probe", "COMMAND", CLI_WORD_NONE,
+	      "verify --boot: when this, run by its agent and a shell, ends "
+	      "with 0"),
 	SWITCH(CLI_TREE, 0, "tree", "Which one came from which"),
 	SWITCH(CLI_DIRECT, 0, "direct", "Without the page cache (O_DIRECT)"),
 };

@@ -7,6 +7,7 @@
 
 #include "control/cli/cli.h"
 #include "control/cli/cli_vm.h"
+#include "snapshot/meta.h"
 
 /*
  * Each: vm is open, args[1] its name; what was printed is all there is to say.
@@ -46,6 +47,13 @@ json_t *cli_snapshot_labels(const struct cli *cli);
 /* N runs from a rewind to the guest's end; *status: of the first bad one. */
 int cli_snapshot_loop(const struct cli *cli, struct cli_vm *vm, int *status,
 		      struct err *e);
+/*
+ * One snapshot as a VM that is thrown away: *passed, and noted in the set.
+ * out: NULL, or gets what came of it instead of being said.
+ */
+int cli_snapshot_try(const struct cli *cli, struct cli_vm *vm,
+		     const struct snapshot_meta *m, json_t *out, bool *passed,
+		     struct err *e);
 /* The same for a VM without a process. */
 int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 				struct err *e);
@@ -57,6 +65,7 @@ int cli_snapshot_restore_as(const struct cli *cli, struct cli_vm *vm,
 			    struct err *e);
 
 /* Are the words and values right? -EINVAL. */
+int cli_snapshot_try_check(const struct cli *cli, struct err *e);
 int cli_snapshot_restore_check(const struct cli *cli, struct err *e);
 int cli_snapshot_list_check(const struct cli *cli, struct err *e);
 int cli_snapshot_prune_check(const struct cli *cli, struct err *e);

@@ -267,6 +267,24 @@ static void print_size(struct buf *out, const struct snapshot_size *size)
 		   term_bytes(size->layers, layers));
 }
 
+static void print_verdict(struct buf *out, const struct snapshot_verdict *v)
+{
+	char start[TERM_HUMAN_BYTES], good[TERM_HUMAN_BYTES];
+
+	if (!v->is_there)
+		return;
+	buf_printf(out, "%-13s ", "tried:");
+	if (v->passed)
+		buf_printf(out,
+			   "%s, came back: running after %s, good (%s) after "
+			   "%s\n",
+			   v->at, term_duration_us(v->start_us, start), v->how,
+			   term_duration_us(v->good_us, good));
+	else
+		buf_printf(out, "%s, FAILED (%s): %s\n", v->at, v->how,
+			   v->text);
+}
+
 static void print_set(struct buf *out, const struct snapshot_meta *m,
 		      const struct snapshot_size *size, bool is_current)
 {
@@ -301,6 +319,7 @@ static void print_set(struct buf *out, const struct snapshot_meta *m,
 	buf_printf(out, ", in all %s\n",
 		   term_duration_us(m->took_ns / NS_PER_US, us));
 	print_disks(out, m);
+	print_verdict(out, &m->verdict);
 }
 
 int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,

@@ -11,37 +11,59 @@
 #include "snapshot/store.h"
 #include "snapshot/verify.h"
 
-/* Prints the outcome. Returns whether it is whole. */
-static bool verify_one(const struct cli *cli, const struct cli_vm *vm,
-		       const struct vm_config *config,
-		       const struct snapshot_meta *m)
+static json_t *json_of(const struct snapshot_meta *m,
+		       const struct verify_figures *f, uint64_t us,
+		       const char *error)
+{
+	return json_pack("{s:s, s:s, s:b, s:s, s:i, s:i, s:I, s:I}", "snapshot",
+			 m->name, "id", m->id, "whole", !*error, "error", error,
+			 "memory_images", (int)f->images, "layers",
+			 (int)f->layers, "leaks", (json_int_t)f->leaks,
+			 "duration_us", (json_int_t)us);
+}
+
+static void say(const struct cli_vm *vm, const struct snapshot_meta *m,
+		const struct verify_figures *f, uint64_t us, const char *error)
+{
+	char took[TERM_HUMAN_BYTES];
+
+	if (*error)
+		cli_error(vm->name, "snapshot %s (%s) is damaged: %s", m->name,
+			  m->id, error);
+	else
+		printf("%s: snapshot %s (%s) is whole (memory images: %u, "
+		       "layers: %u, %s)\n",
+		       vm->name, m->name, m->id, f->images, f->layers,
+		       term_duration_us(us, took));
+}
+
+/* Prints the outcome. *bad: one more, unless it is whole and comes back. */
+static int verify_one(const struct cli *cli, struct cli_vm *vm,
+		      const struct vm_config *config,
+		      const struct snapshot_meta *m, size_t *bad, struct err *e)
 {
 	uint64_t began = clock_mono_ns(), us;
 	struct verify_figures figures;
-	char took[TERM_HUMAN_BYTES];
-	struct err e = ERR_NONE;
-	int r = snapshot_verify(vm->dir, config, m, &figures, &e);
+	struct err why = ERR_NONE;
+	json_t *out = NULL;
+	bool is_whole = !snapshot_verify(vm->dir, config, m, &figures, &why);
+	bool is_good = is_whole;
+	int r = 0;
 
 	us = (clock_mono_ns() - began) / NS_PER_US;
 	if (cli_has(cli, CLI_JSON))
-		cli_print_json(json_pack(
-			"{s:s, s:s, s:b, s:s, s:i, s:i, s:I, s:I}", "snapshot",
-			m->name, "id", m->id, "whole", !r, "error", e.text,
-			"memory_images", (int)figures.images, "layers",
-			(int)figures.layers, "leaks", (json_int_t)figures.leaks,
-			"duration_us", (json_int_t)us));
-	else if (!r)
-		printf("%s: snapshot %s (%s) is whole (memory images: %u, "
-		       "layers: %u, %s)\n",
-		       vm->name, m->name, m->id, figures.images, figures.layers,
-		       term_duration_us(us, took));
+		out = json_of(m, &figures, us, is_whole ? "" : why.text);
 	else
-		cli_error(vm->name, "snapshot %s (%s) is damaged: %s", m->name,
-			  m->id, e.text);
-	return !r;
+		say(vm, m, &figures, us, is_whole ? "" : why.text);
+	if (is_whole && cli_has(cli, CLI_TRY))
+		r = cli_snapshot_try(cli, vm, m, out, &is_good, e);
+	*bad += !is_good;
+	if (out)
+		cli_print_json(out);
+	return r;
 }
 
-static int verify_list(const struct cli *cli, const struct cli_vm *vm,
+static int verify_list(const struct cli *cli, struct cli_vm *vm,
 		       const struct vm_config *config, size_t *bad,
 		       struct err *e)
 {
@@ -54,13 +76,13 @@ static int verify_list(const struct cli *cli, const struct cli_vm *vm,
 	*bad = list.damaged;
 	if (list.damaged)
 		cli_error(vm->name, "%s", list.why);
-	for (i = 0; i < list.count; i++)
-		*bad += !verify_one(cli, vm, config, &list.set[i]);
+	for (i = 0; i < list.count && !r; i++)
+		r = verify_one(cli, vm, config, &list.set[i], bad, e);
 	store_list_fini(&list);
-	return 0;
+	return r;
 }
 
-static int verify_named(const struct cli *cli, const struct cli_vm *vm,
+static int verify_named(const struct cli *cli, struct cli_vm *vm,
 			const struct vm_config *config, size_t *bad,
 			struct err *e)
 {
@@ -68,7 +90,7 @@ static int verify_named(const struct cli *cli, const struct cli_vm *vm,
 	int r = store_find(vm->dir, cli->args[2], &m, e);
 
 	if (!r)
-		*bad += !verify_one(cli, vm, config, &m);
+		r = verify_one(cli, vm, config, &m, bad, e);
 	snapshot_meta_fini(&m);
 	return r;
 }

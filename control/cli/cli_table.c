@@ -265,7 +265,11 @@ static const struct cli_command rows[] = {
 	"disks included), --tree which one "
 	"came from which (* is where the VM is); show NAME SNAPSHOT one of "
 	"them, diff NAME SNAPSHOT SNAPSHOT what two differ in. verify reads one, "
-	"or all, with what it stands on, and holds it against its checksums.\n\n"
+	"or all, with what it stands on, and holds it against its checksums; with "
+	"--boot it then starts each as a VM of its own, without a network, which "
+	"is thrown away: it has to show --expect on its console, to run --probe, or, "
+	"with neither, to answer through its agent, if it has one, within --timeout "
+	"(default: 60 s). What came of it stands in show.\n\n"
 	"restore NAME SNAPSHOT goes back to it, by name or ID; what is there "
 	"now is kept as a snapshot before, unless --no-safety. A VM without a "
 	"process is started by it. --only brings a part back: disk (the VM "
@@ -302,7 +306,7 @@ static const struct cli_command rows[] = {
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3 + 16,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
-		     CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD, CLI_AS, CLI_SET_KEY,
+		     CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD, CLI_AS, CLI_SET_KEY, CLI_TRY, CLI_TRY_EXPECT, CLI_TRY_PROBE,
 		     CLI_RUNS, CLI_WAIT_TIMEOUT,
 		     CLI_CHILDREN, CLI_NO_MERGE,
 		     CLI_KEEP_LAST, CLI_KEEP_HOURLY, CLI_KEEP_DAILY,

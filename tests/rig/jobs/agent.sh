@@ -16,6 +16,7 @@ plan agent_answers \
 	memory_that_the_guest_frees_is_the_host_s_again \
 	stock_linux_goes_on_after_suspend_and_start \
 	stock_linux_is_restored_and_rewound_while_it_writes \
+	snapshot_is_tried_as_a_vm_of_its_own \
 	shutdown_asks_the_agent_first \
 	file_system_is_clean_after_snapshots \
 	power_button_still_shuts_the_guest_down \
@@ -127,6 +128,22 @@ back_and_forth() {
 	equal "the kernel's log" "" "$said"
 }
 
+# With the agent's word, a command's, and its status.
+tried() {
+	amber snapshot create "$vm" tried && in_guest 'echo more >/run/later' &&
+		amber snapshot verify "$vm" tried --boot --timeout $SLOW &&
+		amber snapshot verify "$vm" tried --boot --timeout $SLOW \
+			--probe 'test -s /run/turns && ! test -e /run/later' ||
+		return
+	said=$(amber snapshot verify "$vm" tried --boot --timeout $SLOW \
+		--probe 'exit 3' 2>&1)
+	equal "status of a probe that fails" 1 $? || return
+	case $said in *"ended with status 3"*) ;; *) echo "$said" && return 1 ;; esac
+	amber snapshot show "$vm" tried | grep -q "^tried: .*FAILED (probe)" &&
+		amber agent "$vm" ping && equal "VMs that are left" 1 \
+		"$(amber list --quiet | wc -l)"
+}
+
 # The guest's own e2fsck, in another machine.
 clean() {
 	copy_root other.raw && life job=fsck --disk other.raw \
@@ -174,6 +191,7 @@ promise agent_answers_after_pause_and_resume pause_and_resume
 promise memory_that_the_guest_frees_is_the_host_s_again freed_memory
 promise stock_linux_goes_on_after_suspend_and_start suspend_and_start
 promise stock_linux_is_restored_and_rewound_while_it_writes back_and_forth
+promise snapshot_is_tried_as_a_vm_of_its_own tried
 promise shutdown_asks_the_agent_first by_agent
 start_scenario clean
 promise file_system_is_clean_after_snapshots clean

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots that are tried out: verify --boot starts each as a VM of its own,
+waits for what it has to show, and throws it away."""
+
+import os
+import re
+
+from harness import check, equal, run
+from snapshot_rig import await_count, await_end, await_true, create, snapshots, twin_disk
+
+
+def only(home, *names):
+    equal(sorted(os.listdir(home.path())), sorted(names))
+
+
+def verdict(home, name="web"):
+    return snapshots(home, name)["snapshots"][0]["verdict"]
+
+
+def snapshot_that_comes_back_is_told_so(home):
+    create(home)
+    home.amber("start", "web")
+    count = await_count(home, "web", 5)[-1][1]
+    home.amber("snapshot", "create", "web", "one")
+    done = home.amber("snapshot", "verify", "web", "one", "--boot", "--expect",
+                      f"count={count + 3}[0-9]*")
+    check(re.search(r"comes back: running after [0-9.]+ ms, good \(console\) after", done.out), done)
+    said = verdict(home)
+    equal((said["passed"], said["how"], said["text"]), (True, "console", ""))
+    check(0 < said["start_us"] <= said["good_us"], said)
+    check("came back" in home.amber("snapshot", "show", "web", "one").out, "show does not tell")
+    equal(home.state("web"), "running")
+    only(home, "web")
+    home.amber("stop", "web")
+    done = home.amber("snapshot", "verify", "web", "--boot")
+    check("nothing more was asked of it" in done.out, done)
+    equal(verdict(home)["how"], "started")
+    only(home, "web")
+
+
+def snapshot_that_does_not_show_it_has_failed(home):
+    create(home)
+    home.amber("start", "web")
+    home.amber("snapshot", "create", "web", "one")
+    done = home.amber("snapshot", "verify", "web", "one", "--boot", "--expect", "^never$",
+                      "--timeout", "0.3", status=1)
+    check("does not come back: its console did not show '^never$'" in done.err, done)
+    said = verdict(home)
+    equal((said["passed"], said["how"]), (False, "console"))
+    check("FAILED (console)" in home.amber("snapshot", "show", "web", "one").out, "not in show")
+    done = home.amber("snapshot", "verify", "web", "one", "--boot", "--probe", "true", status=1,
+                      timeout=20)
+    check("it has none (--agent on)" in done.err, done)
+    only(home, "web")
+
+
+def guest_that_ends_at_once_shows_it_all_the_same(home):
+    create(home, "web", "hello", "", ends="exit")
+    home.amber("snapshot", "create", "web", "one", status=1)
+    twin_disk(home, 2000, ends="exit")
+    home.amber("snapshot", "create", "twin", "one")
+    await_end(home)
+    home.amber("snapshot", "verify", "twin", "one", "--boot", "--expect", "OK")
+    home.amber("snapshot", "verify", "twin", "one", "--boot", "--expect", "nothing", status=1)
+    check("it ended before" in verdict(home, "twin")["text"], verdict(home, "twin"))
+    only(home, "twin", "web")
+
+
+def damaged_one_is_not_started(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 5)
+    home.amber("snapshot", "create", "web", "one")
+    where = home.path("web", "snapshots", snapshots(home)["snapshots"][0]["id"], "memory")
+    with open(where, "r+b") as f:
+        f.seek(0x100000)
+        f.write(b"damage")
+    done = home.amber("snapshot", "verify", "web", "one", "--boot", "--json", status=1).json()
+    equal(done["whole"], False)
+    check("boot" not in done and "verdict" not in snapshots(home)["snapshots"][0], done)
+
+
+def words_that_can_not_be_are_wrong_usage(home):
+    create(home)
+    for words in (["--expect", "x"], ["--probe", "x"], ["--boot", "--expect", "("],
+                  ["--boot", "--timeout", "soon"]):
+        home.amber("snapshot", "verify", "web", *words, status=2)
+
+
+def one_that_nobody_waits_for_ends_by_itself(home):
+    """Its time is told to its own process."""
+    create(home)
+    home.amber("start", "web")
+    home.amber("snapshot", "create", "web", "one")
+    child = home.start("snapshot", "verify", "web", "one", "--boot", "--expect", "never",
+                       "--timeout", "1")
+    await_true(lambda: os.path.exists(home.path("web-verify-1", "state.json")), "it is not there")
+    child.kill()
+    pid = home.amber("info", "--json", "web-verify-1").json()["pid"]
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        words = f.read().split(b"\0")
+    equal(words[words.index(b"--timeout") + 1], b"31")
+    check(b"--rm" in words, words)
+    home.amber("stop", "web-verify-1")
+    await_true(lambda: not os.path.exists(home.path("web-verify-1")), "it stays")
+
+
+if __name__ == "__main__":
+    run([snapshot_that_comes_back_is_told_so,
+         snapshot_that_does_not_show_it_has_failed,
+         guest_that_ends_at_once_shows_it_all_the_same,
+         damaged_one_is_not_started,
+         words_that_can_not_be_are_wrong_usage,
+         one_that_nobody_waits_for_ends_by_itself])
