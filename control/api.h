@@ -24,6 +24,13 @@ void api_command(struct call *call);
 /* api_ready.c */
 void api_ready(struct call *call);
 
+/* api_ops.c */
+void api_ops(struct call *call);
+void api_op(struct call *call);
+void api_op_cancel(struct call *call);
+/* 202: what the call asked for has begun, as operation id. */
+void api_op_begun(struct call *call, uint64_t id);
+
 /* api_console.c, api_attach.c */
 void api_console(struct call *call);
 void api_attach(struct call *call);

@@ -28,15 +28,7 @@ static void answer_ready(struct call *call, const struct vm_status *s)
 
 static void unlink_call(struct call *call)
 {
-	struct control *c = call->control;
-
-	if (call->prev)
-		call->prev->next = call->next;
-	else
-		c->ready_calls = call->next;
-	if (call->next)
-		call->next->prev = call->prev;
-	call->next = call->prev = NULL;
+	call_list_remove(&call->control->ready_calls, call);
 }
 
 static void on_expired(void *ctx)
@@ -70,10 +62,7 @@ void api_ready(struct call *call)
 		return;
 	}
 	call->cancel = on_cancel;
-	call->next = c->ready_calls;
-	if (call->next)
-		call->next->prev = call;
-	c->ready_calls = call;
+	call_list_add(&c->ready_calls, call);
 	loop_arm(c->loop, &call->timer, wait_s * NS_PER_S, on_expired, call);
 }
 

@@ -30,12 +30,14 @@ void api_snapshots(struct call *call)
 	call_answer(call, 200, "application/json");
 }
 
-static void start(struct call *call, const struct snapshot_op_order *order)
+static void start(struct call *call, struct snapshot_op_order *order)
 {
 	struct err e = ERR_NONE;
 	struct vm_status status;
-	int r = snapshot_op_start(call, order, &e);
+	int r;
 
+	order->background = call_number(call, "background", 0);
+	r = snapshot_op_start(call, order, &e);
 	if (!r)
 		return;
 	vm_status(call->control->vm, &status);

@@ -117,10 +117,19 @@ void call_wrong_state(struct call *call, const char *detail, const char *state,
 
 void call_set_header(struct call *call, const char *name, uint64_t value)
 {
+	call_set_header_text(call, name, "%llu", (unsigned long long)value);
+}
+
+void call_set_header_text(struct call *call, const char *name, const char *fmt,
+			  ...)
+{
 	struct call_header *h = &call->header[call->headers++];
+	va_list ap;
 
 	h->name = name;
-	snprintf(h->value, sizeof(h->value), "%llu", (unsigned long long)value);
+	va_start(ap, fmt);
+	vsnprintf(h->value, sizeof(h->value), fmt, ap);
+	va_end(ap);
 }
 
 void call_finish(struct call *call)
@@ -133,4 +142,24 @@ void call_finish(struct call *call)
 void call_wake(struct call *call)
 {
 	call->carrier->wake(call);
+}
+
+void call_list_add(struct call **list, struct call *call)
+{
+	call->next = *list;
+	call->prev = NULL;
+	if (call->next)
+		call->next->prev = call;
+	*list = call;
+}
+
+void call_list_remove(struct call **list, struct call *call)
+{
+	if (call->prev)
+		call->prev->next = call->next;
+	else
+		*list = call->next;
+	if (call->next)
+		call->next->prev = call->prev;
+	call->next = call->prev = NULL;
 }

@@ -138,7 +138,13 @@ void call_problem(struct call *call, enum problem_code code, const char *fmt,
 void call_wrong_state(struct call *call, const char *detail, const char *state,
 		      const char *help);
 void call_set_header(struct call *call, const char *name, uint64_t value);
+void call_set_header_text(struct call *call, const char *name, const char *fmt,
+			  ...) __attribute__((format(printf, 3, 4)));
 void call_finish(struct call *call);
 void call_wake(struct call *call);
+
+/* Handlers' lists of open calls. */
+void call_list_add(struct call **list, struct call *call);
+void call_list_remove(struct call **list, struct call *call);
 
 #endif

@@ -356,6 +356,7 @@ int control_create(struct control **out, const struct control_config *config,
 			.source = { c, load_machine, used_machine },
 			.has_saved = suspend_exists(c->dir),
 		};
+	ops_init(&c->ops);
 	c->snapshots = snapshot_op_list(-1);
 	last = journal_last(config->dir);
 	r = events_create(&c->events, last, e);
@@ -386,6 +387,7 @@ void control_drain(struct control *c)
 	if (c->agent)
 		agent_connected(c->agent, false);
 	control_ready_changed(c);
+	control_op_ended(c);
 	control_events_changed(c);
 	control_console_drain(c);
 }
@@ -409,6 +411,7 @@ void control_destroy(struct control *c)
 	vm_destroy(c->vm);
 	layer_op_abandon(c);
 	snapshot_op_abandon(c);
+	ops_fini(&c->ops);
 	json_decref(c->snapshots);
 	loop_disarm(&c->refused_timer);
 	scribe_destroy(c->scribe);

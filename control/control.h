@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "control/call.h"
 #include "control/events.h"
+#include "control/ops.h"
 #include "control/record.h"
 #include "control/scribe.h"
 #include "vmm/vm.h"
@@ -66,6 +67,7 @@ struct control {
 	bool no_record; /* state.json is not to be written (--rm) */
 	struct vm_end end;
 
+	struct ops ops;
 	struct snapshot_op *snapshot_op; /* owned; NULL: none under way */
 	struct layer_op *layer_op;	 /* owned; NULL: no layers are merged */
 	char layer_trouble[ERR_TEXT_BYTES]; /* what was told of it last */
@@ -131,7 +133,8 @@ void control_guest_is_back(struct control *c); /* ports.c */
 void control_agent_tasks(struct control *c); /* ports.c */
 
 /* --- for the observer, by the handlers' files --------------------------- */
-void control_ready_changed(struct control *c);	 /* api_ready.c */
+void control_ready_changed(struct control *c); /* api_ready.c */
+void control_op_ended(struct control *c); /* api_ops.c; or the end has come */
 void control_console_changed(struct control *c); /* api_attach.c */
 void control_console_drain(struct control *c);	 /* api_attach.c */
 void control_events_changed(struct control *c);	 /* api_events.c */

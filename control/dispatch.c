@@ -25,6 +25,8 @@ static const char *name_of(const struct call *call)
 {
 	static const char prefix[] = "/v1/vm/";
 
+	if (strncmp(call->route->path, prefix, sizeof(prefix) - 1) != 0)
+		return call->route->path;
 	if (call->route->command != ROUTE_NO_COMMAND)
 		return vm_command_text((enum vm_command)call->route->command);
 	return call->route->path + sizeof(prefix) - 1;
@@ -43,9 +45,11 @@ void dispatch_refused(struct call *call)
 
 bool dispatch_begin(struct call *call, const char *method, const char *path)
 {
+	uint64_t number = 0;
 	const char *allow;
+	size_t i;
 
-	call->route = routes_find(method, path, &allow);
+	call->route = routes_find(method, path, &allow, &number);
 	if (!call->route && allow) {
 		call->allow = allow;
 		call_problem(call, PROBLEM_METHOD_NOT_ALLOWED,
@@ -67,6 +71,9 @@ bool dispatch_begin(struct call *call, const char *method, const char *path)
 		dispatch_refused(call);
 		return false;
 	}
+	for (i = 0; i < call->route->param_count; i++)
+		if (call->route->params[i].place == PARAM_PATH)
+			call->value[i] = (struct call_value){ true, number };
 	return true;
 }
 

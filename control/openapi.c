@@ -66,15 +66,19 @@ static void print_query(struct json_out *j, const struct route *route)
 {
 	size_t i;
 
-	if (!has_place(route, PARAM_QUERY))
+	if (!has_place(route, PARAM_QUERY) && !has_place(route, PARAM_PATH))
 		return;
 	jout_open(j, "parameters", '[');
 	for (i = 0; i < route->param_count; i++) {
 		const struct route_param *p = &route->params[i];
 
+		if (p->place == PARAM_BODY)
+			continue;
 		jout_open(j, NULL, '{');
 		jout_text(j, "name", p->name);
-		jout_text(j, "in", "query");
+		jout_text(j, "in", p->place == PARAM_PATH ? "path" : "query");
+		if (p->place == PARAM_PATH)
+			jout_bool(j, "required", true);
 		jout_text(j, "description", p->doc);
 		jout_open(j, "schema", '{');
 		print_schema(j, p);
@@ -101,6 +105,8 @@ static void print_body(struct json_out *j, const struct route *route)
 	for (i = 0; i < route->param_count; i++) {
 		const struct route_param *p = &route->params[i];
 
+		if (p->place != PARAM_BODY)
+			continue;
 		jout_open(j, p->name, '{');
 		print_schema(j, p);
 		jout_text(j, "description", p->doc);

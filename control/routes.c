@@ -6,6 +6,7 @@
 
 #include "control/api.h"
 #include "control/limits.h"
+#include "control/text.h"
 #include "snapshot/meta.h"
 #include "snapshot/prune.h"
 #include "vmm/vm.h"
@@ -141,6 +142,11 @@ static const struct route_param exec_params[] = {
 		"snapshot", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,      \
 			"its name or ID; default: the one the VM came from" \
 	}
+#define BACKGROUND                                                         \
+	{                                                                  \
+		"background", PARAM_BODY, PARAM_BOOL, 1,                   \
+			"answer 202 at once; GET /v1/ops/{id} tells of it" \
+	}
 static const struct route_param snapshot_params[] = {
 	{ "name", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,
 	  "default: made of the VM's name, the purpose and the time" },
@@ -154,6 +160,7 @@ static const struct route_param snapshot_params[] = {
 	  "only the memory that the current snapshot has not" },
 	{ "quiesce", PARAM_BODY, PARAM_BOOL, 1,
 	  "file systems are frozen by the guest's agent meanwhile" },
+	BACKGROUND,
 	REASON,
 };
 static const struct route_param restore_params[] = {
@@ -165,10 +172,12 @@ static const struct route_param restore_params[] = {
 	  "take a snapshot of what is there now before; default: true" },
 	{ "force", PARAM_BODY, PARAM_BOOL, 1,
 	  "memory alone, although disks have changed" },
+	BACKGROUND,
 	REASON,
 };
 static const struct route_param rewind_params[] = {
 	{ "paused", PARAM_BODY, PARAM_BOOL, 1, "leave it paused there" },
+	BACKGROUND,
 	REASON,
 };
 static const struct route_param delete_params[] = {
@@ -176,6 +185,7 @@ static const struct route_param delete_params[] = {
 	{ "force", PARAM_BODY, PARAM_BOOL, 1, "although it is pinned" },
 	{ "children", PARAM_BODY, PARAM_BOOL, 1,
 	  "all that came from it as well" },
+	BACKGROUND,
 	REASON,
 };
 
@@ -202,12 +212,14 @@ static const struct route_param diff_params[] = {
 	SNAPSHOT,
 	{ "with", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,
 	  "the other one's name or ID; default: the one the VM came from" },
+	BACKGROUND,
 	REASON,
 };
 
 static const struct route_param adopt_params[] = {
 	{ "snapshot", PARAM_BODY, PARAM_WORD, SNAPSHOT_ID_CHARS,
 	  "the ID of the set that was begun" },
+	BACKGROUND,
 	REASON,
 };
 
@@ -232,6 +244,7 @@ static const struct route_param prune_params[] = {
 	{ "labels", PARAM_BODY, PARAM_LIST, SNAPSHOT_LABELS_MAX,
 	  "KEY[=VALUE]: only those that carry all of them" },
 	{ "dry_run", PARAM_BODY, PARAM_BOOL, 1, "only say what would be" },
+	BACKGROUND,
 	REASON,
 };
 
@@ -254,6 +267,17 @@ static const struct route_param prune_params[] = {
 		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, ROUTE_NO_COMMAND, \
 			params, COUNT(params), JSON, summary, handler       \
 	}
+
+#define OP_ID                                                                 \
+	{                                                                     \
+		"id", PARAM_PATH, PARAM_NUMBER, INT64_MAX, "of the operation" \
+	}
+static const struct route_param op_params[] = {
+	OP_ID,
+	{ "wait", PARAM_QUERY, PARAM_NUMBER, VM_SECONDS_MAX,
+	  "seconds to wait for its end" },
+};
+static const struct route_param op_cancel_params[] = { OP_ID, REASON };
 
 static const struct route table[] = {
 	GET0("/v1", VM_ROLE_VIEWER, JSON, api_root,
@@ -314,6 +338,16 @@ static const struct route table[] = {
 	POST("suspend", VM_CMD_SUSPEND, plain_params,
 	     "Put the VM away on disk and end its process; start brings it "
 	     "back"),
+	GET0("/v1/ops", VM_ROLE_VIEWER, JSON, api_ops,
+	     "Operations that take long: the one under way, and the last ones"),
+	GET("/v1/ops/{id}", VM_ROLE_VIEWER, op_params, JSON, api_op,
+	    "One of them: its state, its progress, its answer; waits when "
+	    "asked "
+	    "to"),
+	{ "POST", "/v1/ops/{id}/cancel", VM_ROLE_OPERATOR, ROUTE_NO_COMMAND,
+	  op_cancel_params, COUNT(op_cancel_params), JSON,
+	  "End it early, if it still can be: nothing of it stays",
+	  api_op_cancel },
 	GET0("/v1/snapshots", VM_ROLE_VIEWER, JSON, api_snapshots,
 	     "All snapshots, the oldest first, and which one is current"),
 	DO("snapshot", VM_CMD_SNAPSHOT, snapshot_params, api_snapshot_create,
@@ -356,14 +390,34 @@ const struct route *routes_all(size_t *count)
 	return table;
 }
 
+/* "/v1/ops/{id}/cancel" and "/v1/ops/17/cancel" */
+static bool is_path(const char *row, const char *path, uint64_t *number)
+{
+	const char *place = strchr(row, '{');
+	size_t start = place ? (size_t)(place - row) : strlen(row), digits;
+	char text[24];
+
+	if (!place)
+		return !strcmp(row, path);
+	if (strncmp(row, path, start) != 0)
+		return false;
+	path += start;
+	digits = strspn(path, "0123456789");
+	if (!digits || digits >= sizeof(text) ||
+	    strcmp(strchr(place, '}') + 1, path + digits) != 0)
+		return false;
+	snprintf(text, sizeof(text), "%.*s", (int)digits, path);
+	return text_to_number(text, UINT64_MAX, number);
+}
+
 const struct route *routes_find(const char *method, const char *path,
-				const char **allow)
+				const char **allow, uint64_t *number)
 {
 	size_t i;
 
 	*allow = NULL;
 	for (i = 0; i < COUNT(table); i++) {
-		if (strcmp(table[i].path, path) != 0)
+		if (!is_path(table[i].path, path, number))
 			continue;
 		if (strcmp(table[i].method, method) == 0)
 			return &table[i];

@@ -15,7 +15,8 @@
 #include "vmm/config.h"
 #include "vmm/lifecycle.h"
 
-enum param_place { PARAM_QUERY, PARAM_BODY };
+/* PARAM_PATH: stands in the path as {name}; a number, the only one. */
+enum param_place { PARAM_QUERY, PARAM_BODY, PARAM_PATH };
 
 enum param_type {
 	PARAM_BOOL,
@@ -50,10 +51,11 @@ const struct route *routes_all(size_t *count);
 
 /*
  * The route, or NULL; *allow is then the methods that the path has (static),
- * or NULL when there is no such path.
+ * or NULL when there is no such path. *number: what stands in the path's
+ * place, if it has one.
  */
 const struct route *routes_find(const char *method, const char *path,
-				const char **allow);
+				const char **allow, uint64_t *number);
 
 /* One "name=value" of a query string, decoded. value may be NULL. */
 struct query_arg {

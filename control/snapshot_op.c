@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "control/agent.h"
+#include "control/api.h"
 #include "control/config_json.h"
 #include "control/layer_op.h"
 #include "control/limits.h"
@@ -164,10 +165,18 @@ static enum problem_code code_of(int error)
 	}
 }
 
-static void answer(struct snapshot_op *op, struct call *call,
-		   enum vm_state state)
+static json_t *answer_json(const struct snapshot_op *op, enum vm_state state)
 {
-	json_t *json;
+	return json_pack(
+		"{s:b, s:s, s:I, s:s, s:O*, s:O*, s:O*}", "changed",
+		!op->is_unchanged, "state", vm_state_text(state), "duration_us",
+		(json_int_t)((clock_mono_ns() - op->began_ns) / NS_PER_US),
+		"text", op->text, "snapshot", op->set, "prune", op->pruned,
+		"diff", op->diff);
+}
+
+static void answer(struct snapshot_op *op, struct call *call, json_t *json)
+{
 	char *text;
 
 	if (op->err.code == -EBUSY && op->result.refused) {
@@ -179,19 +188,28 @@ static void answer(struct snapshot_op *op, struct call *call,
 		call_problem(call, code_of(op->err.code), "%s", op->err.text);
 		return;
 	}
-	json = json_pack(
-		"{s:b, s:s, s:I, s:s, s:O*, s:O*, s:O*}", "changed",
-		!op->is_unchanged, "state", vm_state_text(state), "duration_us",
-		(json_int_t)((clock_mono_ns() - op->began_ns) / NS_PER_US),
-		"text", op->text, "snapshot", op->set, "prune", op->pruned,
-		"diff", op->diff);
 	text = json_dumps(json, JSON_COMPACT);
-	json_decref(json);
 	if (text)
 		buf_puts(&call->body, text);
 	buf_puts(&call->body, "\n");
 	free(text);
 	call_answer(call, 200, "application/json");
+}
+
+/* To who waits for it, and for who asks later. */
+static void tell(struct snapshot_op *op, enum vm_state state)
+{
+	json_t *json = op->err.code ? NULL : answer_json(op, state);
+
+	if (op->call) {
+		answer(op, op->call, json);
+		call_finish(op->call);
+	}
+	if (op->err.code)
+		ops_failed(op->c, op->id, code_of(op->err.code), op->err.text);
+	else
+		ops_done(op->c, op->id, json);
+	json_decref(json);
 }
 
 static void note(struct snapshot_op *op, enum vm_state state)
@@ -217,6 +235,7 @@ static void op_free(struct snapshot_op *op)
 	json_decref(op->pruned);
 	json_decref(op->diff);
 	json_decref(op->list);
+	progress_destroy(op->progress);
 	free(op);
 }
 
@@ -224,7 +243,6 @@ static void on_end(void *ctx)
 {
 	struct snapshot_op *op = ctx;
 	struct control *c = op->c;
-	struct call *call = op->call;
 	struct vm_status status;
 
 	if (op->has_thread)
@@ -240,10 +258,7 @@ static void on_end(void *ctx)
 		c->agent_thaws = false;
 	vm_status(c->vm, &status);
 	note(op, status.state);
-	if (call) {
-		answer(op, call, status.state);
-		call_finish(call);
-	}
+	tell(op, status.state);
 	op_free(op);
 	layer_op_start(c);
 }
@@ -258,6 +273,13 @@ static void on_cancel(struct call *call)
 }
 
 /* --- the beginning --------------------------------------------------- */
+
+static const char *const kinds[] = {
+	[OP_CREATE] = "create", [OP_RESTORE] = "restore",
+	[OP_REWIND] = "rewind", [OP_DELETE] = "delete",
+	[OP_CHANGE] = "change", [OP_PRUNE] = "prune",
+	[OP_DIFF] = "diff",	[OP_ADOPT] = "adopt",
+};
 
 static void take_disk_sizes(struct snapshot_op *op)
 {
@@ -291,6 +313,7 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	op = calloc(1, sizeof(*op));
 	if (!op)
 		return err_sys(e, -ENOMEM, "snapshot");
+	op->progress = progress_create();
 	op->c = c;
 	op->call = call;
 	op->order = *order;
@@ -307,7 +330,13 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	op->order.take.version = AMBER_VERSION;
 	take_disk_sizes(op);
 	c->snapshot_op = op;
-	call->cancel = on_cancel;
+	op->id = ops_begin(c, kinds[order->kind]);
+	if (order->background) {
+		op->call = NULL;
+		api_op_begun(call, op->id);
+	} else {
+		call->cancel = on_cancel;
+	}
 	if (!layer_op_cancel(c))
 		snapshot_op_go(c);
 	return 0;
@@ -326,6 +355,22 @@ void snapshot_op_go(struct control *c)
 		return;
 	err_sys(&op->err, -r, "a thread for the snapshot");
 	loop_post(c->loop, &op->end_msg);
+}
+
+void snapshot_op_cancel(struct control *c)
+{
+	if (c->snapshot_op)
+		progress_cancel(c->snapshot_op->progress);
+}
+
+json_t *snapshot_op_progress(struct control *c)
+{
+	const struct snapshot_op *op = c->snapshot_op;
+
+	if (!op || !op->progress || !op->progress->total)
+		return NULL;
+	return json_pack("{s:I, s:I}", "done", (json_int_t)op->progress->done,
+			 "total", (json_int_t)op->progress->total);
 }
 
 void snapshot_op_abandon(struct control *c)

@@ -18,7 +18,7 @@
 #include "snapshot/take.h"
 
 enum snapshot_op_kind {
-	OP_CREATE,
+	OP_CREATE, /* names: snapshot_op.c */
 	OP_RESTORE,
 	OP_REWIND,
 	OP_DELETE,
@@ -36,6 +36,7 @@ struct snapshot_op_order {
 	enum restore_part part;		  /* OP_RESTORE */
 	char disk[DEVICE_ID_MAX + 1];	  /* of that part; "": all */
 	char with[SNAPSHOT_NAME_MAX + 1]; /* OP_DIFF: the other one */
+	bool background; /* its call is answered at once: 202 */
 	bool paused, safety, force;
 	bool children; /* OP_DELETE */
 	bool quiesce;  /* OP_CREATE: file systems frozen by the agent */
@@ -53,6 +54,11 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 
 /* Layers are no longer merged: the one that waits for that begins. */
 void snapshot_op_go(struct control *c);
+
+/* What is under way ends early, if it still can: -ECANCELED. */
+void snapshot_op_cancel(struct control *c);
+/* {"done", "total"} bytes; NULL: nothing is under way, or can be told. */
+json_t *snapshot_op_progress(struct control *c);
 
 /* The VM is gone: what is under way ends in vain. */
 void snapshot_op_abandon(struct control *c);

@@ -9,11 +9,14 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "base/progress.h"
 #include "control/snapshot_op.h"
 
 struct snapshot_op {
 	struct control *c;
-	struct call *call; /* NULL: the client is gone */
+	struct call *call; /* NULL: nobody waits for it */
+	uint64_t id;
+	struct progress *progress; /* owned */
 	struct snapshot_op_order order;
 	struct buf config; /* config.json, for the set */
 	struct peer peer;

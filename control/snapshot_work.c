@@ -166,7 +166,7 @@ static int diff(struct snapshot_op *op, struct err *e)
 {
 	struct snapshot_diff d;
 	int r = snapshot_diff(&d, op->c->dir, op->c->config, op->order.what,
-			      op->order.with, e);
+			      op->order.with, op->progress, e);
 
 	if (!r) {
 		op->diff = snapshot_diff_json(&d);

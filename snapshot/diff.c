@@ -21,7 +21,8 @@ static const struct json_limits config_limits = {
 
 /* --- memory ---------------------------------------------------------- */
 
-static int compare_memory(struct snapshot_diff *d, int dir, struct err *e)
+static int compare_memory(struct snapshot_diff *d, int dir, struct progress *p,
+			  struct err *e)
 {
 	struct memory_view a, b;
 	int r;
@@ -33,7 +34,7 @@ static int compare_memory(struct snapshot_diff *d, int dir, struct err *e)
 		return r;
 	r = memory_view_open(&b, dir, &d->b, e);
 	if (!r) {
-		r = diff_memory(&a, &b, &d->memory, e);
+		r = diff_memory(&a, &b, &d->memory, p, e);
 		memory_view_close(&b);
 	}
 	memory_view_close(&a);
@@ -72,7 +73,8 @@ static void count_layers(const struct disk *x, const struct disk *y,
 }
 
 static int compare_open(struct snapshot_diff *d, struct disk *a, struct disk *b,
-			struct diff_disk *out, struct err *e)
+			struct diff_disk *out, struct progress *p,
+			struct err *e)
 {
 	uint64_t ignored = 0;
 
@@ -80,13 +82,14 @@ static int compare_open(struct snapshot_diff *d, struct disk *a, struct disk *b,
 		count_layers(a, b, &d->shared, &d->only_a);
 	if (b)
 		count_layers(b, a, &ignored, &d->only_b);
-	return a && b ? diff_disks(a, b, out, e) : 0;
+	return a && b ? diff_disks(a, b, out, p, e) : 0;
 }
 
 /* Either may be NULL: the other one has no such disk. */
 static int compare_disk(struct snapshot_diff *d, const struct vm_config *config,
 			const char *id, const struct snapshot_disk *of_a,
-			const struct snapshot_disk *of_b, struct err *e)
+			const struct snapshot_disk *of_b, struct progress *p,
+			struct err *e)
 {
 	struct diff_disk *out = &d->disk[d->disks];
 	struct disk *a = NULL, *b = NULL;
@@ -99,7 +102,7 @@ static int compare_disk(struct snapshot_diff *d, const struct vm_config *config,
 	if (!r && of_b && of_b->layer)
 		r = snapshot_disk_open(&b, config, of_b, e);
 	if (!r)
-		r = compare_open(d, a, b, out, e);
+		r = compare_open(d, a, b, out, p, e);
 	if (r)
 		err_prefix(e, "disk %s", out->id);
 	disk_close(a);
@@ -108,7 +111,8 @@ static int compare_disk(struct snapshot_diff *d, const struct vm_config *config,
 }
 
 static int compare_disks(struct snapshot_diff *d,
-			 const struct vm_config *config, struct err *e)
+			 const struct vm_config *config, struct progress *p,
+			 struct err *e)
 {
 	const struct snapshot_disk *other;
 	unsigned int i;
@@ -117,12 +121,12 @@ static int compare_disks(struct snapshot_diff *d,
 	for (i = 0; i < d->a.disks && !r; i++) {
 		other = find_disk(&d->b, d->a.disk[i].id);
 		r = compare_disk(d, config, d->a.disk[i].id, &d->a.disk[i],
-				 other, e);
+				 other, p, e);
 	}
 	for (i = 0; i < d->b.disks && !r && d->disks < VM_DISKS_MAX; i++)
 		if (!find_disk(&d->a, d->b.disk[i].id))
 			r = compare_disk(d, config, d->b.disk[i].id, NULL,
-					 &d->b.disk[i], e);
+					 &d->b.disk[i], p, e);
 	return r;
 }
 
@@ -207,7 +211,7 @@ static int compare_configs(struct snapshot_diff *d, int dir, struct err *e)
 
 int snapshot_diff(struct snapshot_diff *out, int dir,
 		  const struct vm_config *config, const char *a, const char *b,
-		  struct err *e)
+		  struct progress *progress, struct err *e)
 {
 	int r;
 
@@ -218,9 +222,9 @@ int snapshot_diff(struct snapshot_diff *out, int dir,
 	if (!r)
 		r = compare_configs(out, dir, e);
 	if (!r)
-		r = compare_memory(out, dir, e);
+		r = compare_memory(out, dir, progress, e);
 	if (!r)
-		r = compare_disks(out, config, e);
+		r = compare_disks(out, config, progress, e);
 	if (!r)
 		count_sets(out, dir);
 	return r;

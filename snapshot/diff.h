@@ -6,6 +6,7 @@
 #ifndef AMBER_SNAPSHOT_DIFF_H
 #define AMBER_SNAPSHOT_DIFF_H
 
+#include "base/progress.h"
 #include "snapshot/meta.h"
 
 #define DIFF_PAGE    4096u
@@ -38,11 +39,12 @@ struct snapshot_diff {
 /*
  * a, b: names or IDs, as store_find(). config: the VM's, for where backing
  * files may be. snapshot_diff_fini() in each case. Errors: store_find()'s, a
- * layer is missing or damaged, those of reading.
+ * layer is missing or damaged, those of reading; -ECANCELED by progress (of
+ * memory and disks), which may be NULL.
  */
 int snapshot_diff(struct snapshot_diff *out, int dir,
 		  const struct vm_config *config, const char *a, const char *b,
-		  struct err *e);
+		  struct progress *progress, struct err *e);
 void snapshot_diff_fini(struct snapshot_diff *d);
 
 /* docs/snapshots.md; NULL: no memory. */
@@ -53,11 +55,12 @@ json_t *snapshot_diff_json(const struct snapshot_diff *d);
 /* Of any lengths; behind an end are zeroes. */
 struct memory_view;
 int diff_memory(const struct memory_view *a, const struct memory_view *b,
-		struct diff_memory *out, struct err *e);
+		struct diff_memory *out, struct progress *progress,
+		struct err *e);
 
 /* Counts into out what two open disks differ in. */
 struct disk;
 int diff_disks(struct disk *a, struct disk *b, struct diff_disk *out,
-	       struct err *e);
+	       struct progress *progress, struct err *e);
 
 #endif

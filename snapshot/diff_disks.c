@@ -94,14 +94,19 @@ static int compare_at(const struct pair *p, uint64_t at, uint64_t *n,
 	return r;
 }
 
-static int compare_all(const struct pair *p, struct diff_disk *out)
+static int compare_all(const struct pair *p, struct diff_disk *out,
+		       struct progress *progress)
 {
 	uint64_t a = bytes_of(p, 0), b = bytes_of(p, 1), at, n, cluster;
 	uint64_t end = a > b ? a : b;
 	bool differs;
 	int r;
 
-	for (at = 0; at < end; at += n) {
+	progress_expect(progress, end);
+	for (at = 0, n = 0; at < end; at += n) {
+		r = progress_add(progress, n);
+		if (r)
+			return err_sys(p->e, r, "comparing");
 		n = end - at;
 		r = compare_at(p, at, &n, &differs);
 		if (r)
@@ -118,7 +123,7 @@ static int compare_all(const struct pair *p, struct diff_disk *out)
 }
 
 int diff_disks(struct disk *a, struct disk *b, struct diff_disk *out,
-	       struct err *e)
+	       struct progress *progress, struct err *e)
 {
 	struct pair p = { .disk = { a, b }, .e = e };
 	int r;
@@ -130,7 +135,7 @@ int diff_disks(struct disk *a, struct disk *b, struct diff_disk *out,
 	p.piece[0] = malloc(DIFF_CLUSTER);
 	p.piece[1] = malloc(DIFF_CLUSTER);
 	r = p.piece[0] && p.piece[1]
-		    ? compare_all(&p, out)
+		    ? compare_all(&p, out, progress)
 		    : err_sys(e, -ENOMEM, "memory for a comparison");
 	free(p.piece[0]);
 	free(p.piece[1]);

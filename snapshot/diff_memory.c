@@ -44,9 +44,10 @@ static void compare_page(const uint8_t *a, const uint8_t *b,
 		out->same++;
 }
 
-static int compare_all(struct two *t, struct diff_memory *out)
+static int compare_all(struct two *t, struct diff_memory *out,
+		       struct progress *progress)
 {
-	uint64_t at = 0;
+	uint64_t at = 0, was = 0;
 	size_t i;
 	int r;
 
@@ -63,21 +64,27 @@ static int compare_all(struct two *t, struct diff_memory *out)
 		for (i = 0; i < PIECE; i += DIFF_PAGE)
 			compare_page(t->piece[0] + i, t->piece[1] + i, out);
 		at += PIECE;
+		r = progress_add(progress, at - was);
+		if (r)
+			return r;
+		was = at;
 	}
 }
 
 int diff_memory(const struct memory_view *a, const struct memory_view *b,
-		struct diff_memory *out, struct err *e)
+		struct diff_memory *out, struct progress *progress,
+		struct err *e)
 {
 	struct two t = { .view = { a, b } };
 	int r = -ENOMEM;
 
 	memset(out, 0, sizeof(*out));
 	t.end = a->end > b->end ? a->end : b->end;
+	progress_expect(progress, t.end);
 	t.piece[0] = malloc(PIECE);
 	t.piece[1] = malloc(PIECE);
 	if (t.piece[0] && t.piece[1])
-		r = compare_all(&t, out);
+		r = compare_all(&t, out, progress);
 	free(t.piece[0]);
 	free(t.piece[1]);
 	out->is_there = !r;

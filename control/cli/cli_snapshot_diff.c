@@ -121,7 +121,7 @@ int cli_snapshot_diff(const struct cli *cli, struct cli_vm *vm, int *status,
 		vm_config_fini(&c);
 		return r;
 	}
-	r = snapshot_diff(&d, vm->dir, &c, cli->args[2], cli->args[3], e);
+	r = snapshot_diff(&d, vm->dir, &c, cli->args[2], cli->args[3], NULL, e);
 	if (!r && cli_has(cli, CLI_JSON))
 		cli_print_json(snapshot_diff_json(&d));
 	else if (!r)

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handlers about operations. Loop thread. INV-1: a call is in the list exactly
+ * while it is open.
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "control/api.h"
+#include "control/control.h"
+#include "control/snapshot_op.h"
+
+static void answer_json(struct call *call, unsigned int status, json_t *json)
+{
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	json_decref(json);
+	if (!text) {
+		call_problem(call, PROBLEM_INTERNAL, "out of memory");
+		return;
+	}
+	buf_puts(&call->body, text);
+	buf_puts(&call->body, "\n");
+	free(text);
+	call_answer(call, status, "application/json");
+}
+
+static const struct op_record *find(struct call *call)
+{
+	uint64_t id = call_number(call, "id", 0);
+	const struct op_record *op = ops_find(call->control, id);
+
+	if (!op)
+		call_problem(call, PROBLEM_NOT_FOUND,
+			     "there is no operation %llu: GET /v1/ops lists "
+			     "what there is",
+			     (unsigned long long)id);
+	return op;
+}
+
+void api_ops(struct call *call)
+{
+	struct control *c = call->control;
+	json_t *all = json_array();
+	const struct op_record *op;
+	uint64_t id;
+
+	for (id = c->ops.last; id && (op = ops_find(c, id)) != NULL; id--)
+		json_array_append_new(all, ops_json(c, op));
+	answer_json(call, 200, json_pack("{s:o}", "ops", all));
+}
+
+/* --- one of them ------------------------------------------------------- */
+
+static void answer_op(struct call *call)
+{
+	const struct op_record *op = find(call);
+
+	if (op)
+		answer_json(call, 200, ops_json(call->control, op));
+}
+
+static void end_wait(struct call *call)
+{
+	call_list_remove(&call->control->ops.calls, call);
+	answer_op(call);
+	call_finish(call);
+}
+
+static void on_expired(void *ctx)
+{
+	end_wait(ctx);
+}
+
+void api_op(struct call *call)
+{
+	const struct op_record *op = find(call);
+	uint64_t wait_s = call_number(call, "wait", 0);
+	struct control *c = call->control;
+
+	if (!op)
+		return;
+	if (op->state != OP_RUNNING || !wait_s || c->is_ending) {
+		answer_op(call);
+		return;
+	}
+	call->cancel = end_wait;
+	call_list_add(&c->ops.calls, call);
+	loop_arm(c->loop, &call->timer, wait_s * NS_PER_S, on_expired, call);
+}
+
+void control_op_ended(struct control *c)
+{
+	struct call *call = c->ops.calls, *next;
+	const struct op_record *op;
+
+	for (; call; call = next) {
+		next = call->next;
+		op = ops_find(c, call_number(call, "id", 0));
+		if (!op || op->state != OP_RUNNING || c->is_ending)
+			end_wait(call);
+	}
+}
+
+void api_op_cancel(struct call *call)
+{
+	const struct op_record *op = find(call);
+
+	if (!op)
+		return;
+	if (op->state == OP_RUNNING)
+		snapshot_op_cancel(call->control);
+	answer_op(call);
+}
+
+void api_op_begun(struct call *call, uint64_t id)
+{
+	const struct op_record *op = ops_find(call->control, id);
+
+	call_set_header_text(call, "Location", "/v1/ops/%llu",
+			     (unsigned long long)id);
+	answer_json(call, 202, ops_json(call->control, op));
+}
