@@ -227,6 +227,7 @@ int snapshot_begin(struct snapshot_take **out, int dir,
 	t->config = config;
 	t->set = t->memory = -1;
 	t->began_ns = clock_mono_ns();
+	t->is_tracked = order->incremental;
 	buf_init(&t->state, MACHINE_STATE_BYTES);
 	r = make_ready(t, order, e);
 	if (r)
@@ -269,6 +270,21 @@ static int remember_disks(struct snapshot_take *t, struct machine *m,
 	return r;
 }
 
+static int freeze_memory(struct snapshot_take *t, struct machine *m,
+			 struct err *e)
+{
+	bool has_base = t->base.host;
+	const struct ram_freeze_order order = {
+		.fd = t->memory,
+		.base = has_base ? &t->base : NULL,
+		.moment = t->meta.id,
+		.base_moment = has_base ? t->meta.base : NULL,
+		.is_tracked = t->is_tracked,
+	};
+
+	return machine_freeze_memory(m, &t->freeze, &order, e);
+}
+
 int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 {
 	struct snapshot_take *t = ctx;
@@ -280,9 +296,7 @@ int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 	if (!r)
 		r = remember_disks(t, m, e);
 	if (!r && has_memory(t))
-		r = machine_freeze_memory(m, &t->freeze,
-					  t->base.host ? &t->base : NULL,
-					  t->memory, e);
+		r = freeze_memory(t, m, e);
 	if (!r)
 		r = push_disks(t, m, e);
 	KILL_POINT("snapshot-moment");

@@ -17,6 +17,8 @@ struct snapshot_take {
 	struct overlay *overlay[VM_DISKS_MAX]; /* owned, until it is pushed */
 	int memory;			       /* owned: the file; -1: none */
 	struct ram base;		       /* of an increment */
+	bool is_tracked; /* an increment was asked for, be there a base or not
+			  */
 	struct ram_freeze freeze;
 	struct buf state;
 	uint64_t began_ns;

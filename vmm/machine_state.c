@@ -349,9 +349,9 @@ int machine_save_memory(struct machine *m, int fd,
 }
 
 int machine_freeze_memory(struct machine *m, struct ram_freeze *f,
-			  const struct ram *base, int fd, struct err *e)
+			  const struct ram_freeze_order *order, struct err *e)
 {
-	return ram_freeze(f, &m->ram, base, fd, e);
+	return ram_freeze(f, &m->ram, order, e);
 }
 
 /* --- loading --------------------------------------------------------- */

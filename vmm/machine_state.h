@@ -16,6 +16,7 @@
 struct machine;
 struct ram;
 struct ram_freeze;
+struct ram_freeze_order;
 struct ram_images;
 struct ram_image_figures;
 
@@ -38,7 +39,7 @@ int machine_save_memory(struct machine *m, int fd,
 			struct ram_image_figures *figures, struct err *e);
 /* The same behind the back of the guest (vmm/ram_freeze.h). */
 int machine_freeze_memory(struct machine *m, struct ram_freeze *f,
-			  const struct ram *base, int fd, struct err *e);
+			  const struct ram_freeze_order *order, struct err *e);
 
 /*
  * Puts saved state into a machine of the same configuration, parked and

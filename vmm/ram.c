@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "devices/platform.h"
+#include "vmm/ram_track.h"
 
 #define HUGE_PAGE   (2ULL << 20)
 #define SMALL_BYTES (2ULL << 20) /* at the start, of small pages */
@@ -60,7 +61,7 @@ int ram_create(struct ram *ram, uint64_t bytes, struct err *e)
 {
 	int r;
 
-	*ram = (struct ram){ .bytes = bytes };
+	*ram = (struct ram){ .bytes = bytes, .track.uffd = -1 };
 	ram->host = map_aligned(bytes);
 	if (!ram->host)
 		return err_sys(e, -errno, "guest memory: mapping %llu MiB",
@@ -83,6 +84,8 @@ void ram_destroy(struct ram *ram)
 {
 	if (ram->host)
 		munmap(ram->host, ram->bytes);
+	if (ram->host)
+		ram_track_fini(ram); /* cheap when nothing is mapped */
 	while (ram->images.count)
 		close(ram->images.fd[--ram->images.count]);
 	*ram = (struct ram){ .bytes = 0 };
@@ -124,8 +127,10 @@ void ram_discard(const struct ram *ram, void *host, uint64_t bytes)
 	if (ram->images.count)
 		return;
 	/* A failure costs memory, nothing else. */
-	if (at <= ram->bytes && bytes <= ram->bytes - at)
-		madvise(host, bytes, MADV_DONTNEED);
+	if (at > ram->bytes || bytes > ram->bytes - at)
+		return;
+	ram_track_discarded(ram, at, bytes);
+	madvise(host, bytes, MADV_DONTNEED);
 }
 
 uint64_t ram_resident_bytes(const struct ram *ram)

@@ -9,6 +9,7 @@
 #ifndef AMBER_VMM_RAM_H
 #define AMBER_VMM_RAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -22,11 +23,23 @@ struct ram_images {
 	unsigned int count;
 };
 
+#define RAM_MOMENT_CHARS 31
+
+/* What is known of who wrote what: vmm/ram_track.h. */
+struct ram_track {
+	int uffd;			  /* owned; -1: no page is protected */
+	bool is_wanted;			  /* an increment was asked for once */
+	char since[RAM_MOMENT_CHARS + 1]; /* what is protected was written
+					   * before; "": nothing is */
+	uint64_t *discarded; /* owned: a bit for each page given back since */
+};
+
 struct ram {
 	uint8_t *host; /* the mapping, owned; NULL: none */
 	uint64_t bytes;
 	struct gmem mem;
 	struct ram_images images; /* owned: what untouched pages show */
+	struct ram_track track;
 };
 
 /*

@@ -16,11 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/ram_share.h"
+#include "vmm/ram_track.h"
+
 /* What the child tells. */
 struct ram_freeze_shared {
 	struct ram_image_figures figures;
 	struct err err;
 	_Atomic bool is_done;
+	uint64_t tables[]; /* of pages that may have changed, and map's */
 };
 
 /* What the child writes, and what memory shows, in ascending order. */
@@ -66,50 +70,93 @@ static _Noreturn void child(struct ram_freeze_shared *s,
 	_exit(0);
 }
 
-static int give(const struct ram *ram, int advice)
+/* The child looks at no other memory than this. */
+static int share(const struct ram_image_job *job, struct err *e)
 {
-	return ram ? madvise(ram->host, ram->bytes, advice) : 0;
+	struct ram_share what;
+	int r;
+
+	if (job->maybe)
+		ram_share_maybe(&what, job->ram, job->maybe);
+	else
+		ram_share_all(&what, job->ram);
+	r = ram_share_begin(&what, job->ram);
+	if (!r && job->base) {
+		ram_share_all(&what, job->base);
+		r = ram_share_begin(&what, job->base);
+	}
+	return r ? err_sys(e, r, "freezing memory") : 0;
 }
 
 static int start(struct ram_freeze *f, const struct ram_image_job *job,
 		 struct err *e)
 {
-	if (give(job->ram, MADV_DOFORK) < 0 || give(job->base, MADV_DOFORK) < 0)
-		return err_sys(e, -errno, "freezing memory");
-	f->pid = _Fork();
-	if (!f->pid)
-		child(f->shared, job);
-	if (f->pid > 0)
-		return 0;
-	f->pid = 0;
-	return err_sys(e, -errno, "a process to write memory");
+	int r = share(job, e);
+
+	if (!r) {
+		f->pid = _Fork();
+		if (!f->pid)
+			child(f->shared, job);
+	}
+	if (f->pid < 0)
+		r = err_sys(e, -errno, "a process to write memory");
+	f->pid = r ? 0 : f->pid;
+	ram_share_end(job->ram);
+	if (job->base)
+		ram_share_end(job->base);
+	return r;
 }
 
-int ram_freeze(struct ram_freeze *f, const struct ram *ram,
-	       const struct ram *base, int fd, struct err *e)
+/* What the child and we share, with the tables of map behind it. */
+static int make_shared(struct ram_freeze *f, const struct ram *ram,
+		       struct err *e)
 {
-	struct ram_image_job job = { .ram = ram,
-				     .base = base,
-				     .fd = fd,
-				     .map = &f->map,
-				     .parent = getpid() };
+	uint64_t maybe = ram_track_words(ram) * sizeof(*f->maybe);
 	size_t tables;
-	int r;
 
-	*f = (struct ram_freeze){ .pid = 0 };
 	ram_map_plan(&f->map, ram->bytes, &tables);
-	f->map.is_increment = base != NULL;
-	f->shared_bytes = sizeof(*f->shared) + tables;
+	f->shared_bytes = sizeof(*f->shared) + maybe + tables;
 	f->shared = mmap(NULL, f->shared_bytes, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (f->shared == MAP_FAILED) {
 		f->shared = NULL;
 		return err_sys(e, -errno, "freezing memory");
 	}
-	ram_map_place(&f->map, f->shared + 1);
+	f->maybe = f->shared->tables;
+	ram_map_place(&f->map, (uint8_t *)f->maybe + maybe);
+	return 0;
+}
+
+/* Is it known which pages may have changed? */
+static bool cut(struct ram_freeze *f, struct ram *ram,
+		const struct ram_freeze_order *order)
+{
+	const struct ram_track_cut here = { .moment = order->moment,
+					    .base_name = order->base_moment,
+					    .base = order->base };
+
+	ram->track.is_wanted |= order->is_tracked;
+	return ram->track.is_wanted && ram_track_cut(ram, &here, f->maybe);
+}
+
+int ram_freeze(struct ram_freeze *f, struct ram *ram,
+	       const struct ram_freeze_order *order, struct err *e)
+{
+	struct ram_image_job job = { .ram = ram,
+				     .base = order->base,
+				     .fd = order->fd,
+				     .map = &f->map,
+				     .parent = getpid() };
+	int r;
+
+	*f = (struct ram_freeze){ .pid = 0 };
+	r = make_shared(f, ram, e);
+	if (r)
+		return r;
+	f->map.is_increment = order->base != NULL;
+	if (cut(f, ram, order) && order->base)
+		job.maybe = f->maybe;
 	r = start(f, &job, e);
-	give(ram, MADV_DONTFORK);
-	give(base, MADV_DONTFORK);
 	if (r)
 		ram_freeze_cancel(f);
 	return r;

@@ -21,15 +21,24 @@ struct ram_freeze {
 	struct ram_freeze_shared *shared; /* owned: with the child */
 	size_t shared_bytes;
 	struct ram_map map; /* what is written; complete at the end */
+	uint64_t *maybe;    /* in shared: pages that may have changed */
+};
+
+/* What is written where; borrowed for the call. */
+struct ram_freeze_order {
+	int fd;			 /* an empty file */
+	const struct ram *base;	 /* what its parent shows; NULL: a full image */
+	const char *moment;	 /* which one it is (vmm/ram_track.h) */
+	const char *base_moment; /* and the parent's; NULL without base */
+	bool is_tracked; /* from now on, what is written since is known */
 };
 
 /*
- * No vCPU runs and devices are quiet until it returns. fd: an empty file,
- * base: what its parent shows, or NULL; borrowed for the call. The file gets
- * what ram_image_write() writes. Errors: -ENOMEM, -EAGAIN (no more processes).
+ * No vCPU runs and devices are quiet until it returns. The file gets what
+ * ram_image_write() writes. Errors: -ENOMEM, -EAGAIN (no more processes).
  */
-int ram_freeze(struct ram_freeze *f, const struct ram *ram,
-	       const struct ram *base, int fd, struct err *e);
+int ram_freeze(struct ram_freeze *f, struct ram *ram,
+	       const struct ram_freeze_order *order, struct err *e);
 
 /*
  * Waits for the end, which may be long; f->map is valid until

@@ -21,6 +21,7 @@
 #define PM_SWAPPED  (UINT64_C(1) << 62)
 #define PM_FILE	    (UINT64_C(1) << 61)
 #define WRITE_BYTES (1u << 20)
+#define FLUSH_BYTES (8u << 20)
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -31,6 +32,7 @@ struct writer {
 	bool shows_base; /* what nobody wrote is the base's */
 	struct ram_image_figures *figures;
 	struct err *e;
+	uint64_t flushed, unflushed; /* the disk has been told to write */
 	uint64_t entry[WINDOW];
 	bool has[WINDOW]; /* pages of the window that are to be looked at */
 };
@@ -84,11 +86,25 @@ static int add_images(struct writer *w, const struct ram *ram, uint64_t gpa,
 	return r;
 }
 
+static void look_up(struct writer *w, const uint8_t *host, unsigned int n)
+{
+	uint64_t page = (uint64_t)(host - w->job->ram->host) / PAGE;
+	unsigned int i;
+
+	for (i = 0; i < n; i++, page++)
+		w->has[i] = w->job->maybe[page / 64] >> page % 64 & 1;
+}
+
 static int look(struct writer *w, uint64_t gpa, const uint8_t *host,
 		unsigned int n)
 {
-	int r = read_pagemap(w, host, n);
+	int r;
 
+	if (w->job->maybe) {
+		look_up(w, host, n);
+		return 0;
+	}
+	r = read_pagemap(w, host, n);
 	if (!r)
 		r = add_images(w, w->job->ram, gpa, n);
 	if (!r)
@@ -97,6 +113,22 @@ static int look(struct writer *w, uint64_t gpa, const uint8_t *host,
 }
 
 /* --- writing --------------------------------------------------------- */
+
+/*
+ * The disk begins while the rest is looked at. Only a matter of time: an error
+ * comes up in the sync that counts.
+ */
+static void flush_behind(struct writer *w, uint64_t gpa, uint64_t bytes)
+{
+	w->unflushed += bytes;
+	if (w->unflushed < FLUSH_BYTES)
+		return;
+	sync_file_range(w->job->fd, (off_t)w->flushed,
+			(off_t)(gpa + bytes - w->flushed),
+			SYNC_FILE_RANGE_WRITE);
+	w->flushed = gpa + bytes;
+	w->unflushed = 0;
+}
 
 static int write_run(struct writer *w, uint64_t gpa, const uint8_t *host,
 		     uint64_t bytes)
@@ -113,6 +145,7 @@ static int write_run(struct writer *w, uint64_t gpa, const uint8_t *host,
 			return err_sys(w->e, n ? -errno : -EIO,
 				       "writing memory at %#llx",
 				       (unsigned long long)gpa);
+		flush_behind(w, gpa, (uint64_t)n);
 		host += n;
 		gpa += (uint64_t)n;
 		bytes -= (uint64_t)n;

@@ -24,6 +24,8 @@ struct ram_image_job {
 	const struct ram *ram;
 	/* What the parent shows (ram_image_map()); NULL: a full image. */
 	const struct ram *base;
+	/* A bit for each page that may not be what base shows; NULL: all. */
+	const uint64_t *maybe;
 	int fd;		     /* an empty file; borrowed */
 	struct ram_map *map; /* is filled; NULL: none is wanted */
 	/* Of this process, as long as it is wanted; 0: it always is. */

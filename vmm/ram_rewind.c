@@ -8,34 +8,18 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "vmm/ram_image.h"
+#include "vmm/ram_scan.h"
+#include "vmm/ram_track.h"
 
 #define PAGE	   4096ULL
-#define RUNS	   512 /* that are found at a time */
 #define PM_PRESENT (UINT64_C(1) << 63)
 #define PM_SWAPPED (UINT64_C(1) << 62)
 #define PM_FILE	   (UINT64_C(1) << 61)
 #define ENTRIES	   1024u
-
-/* PAGEMAP_SCAN of Linux 6.7, which older headers don't know. */
-struct scan_run {
-	uint64_t start, end, categories;
-};
-
-struct scan {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask;
-	uint64_t return_mask;
-};
-
-#define SCAN	     _IOWR('f', 16, struct scan)
-#define SCAN_FILE    (1u << 2)
-#define SCAN_PRESENT (1u << 3)
-#define SCAN_SWAPPED (1u << 4)
 
 static int drop(uint8_t *from, uint64_t bytes, struct err *e)
 {
@@ -44,33 +28,21 @@ static int drop(uint8_t *from, uint64_t bytes, struct err *e)
 		       : 0;
 }
 
-/* -ENOTTY: this kernel can't. */
+static int drop_run(void *ctx, uint8_t *host, uint64_t bytes, struct err *e)
+{
+	(void)ctx;
+	return drop(host, bytes, e);
+}
+
 static int scan_region(int pagemap, const struct gmem_region *g, struct err *e)
 {
-	struct scan_run run[RUNS];
-	struct scan s = {
-		.size = sizeof(s),
-		.start = (uintptr_t)g->host,
-		.end = (uintptr_t)g->host + g->bytes,
-		.vec = (uintptr_t)run,
-		.vec_len = RUNS,
-		.category_inverted = SCAN_FILE,
-		.category_mask = SCAN_FILE,
-		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
-		.return_mask = SCAN_PRESENT,
+	const struct ram_scan written = {
+		.none = RAM_SCAN_FILE,
+		.any = RAM_SCAN_PRESENT | RAM_SCAN_SWAPPED,
+		.found = drop_run,
 	};
-	int n, i, r = 0;
 
-	while (!r && s.start < s.end) {
-		n = ioctl(pagemap, SCAN, &s);
-		if (n < 0)
-			return -errno;
-		for (i = 0; i < n && !r; i++)
-			r = drop((uint8_t *)(uintptr_t)run[i].start,
-				 run[i].end - run[i].start, e);
-		s.start = s.walk_end;
-	}
-	return r;
+	return ram_scan(pagemap, &written, g->host, g->bytes, e);
 }
 
 static bool is_written(uint64_t entry)
@@ -132,7 +104,8 @@ static int drop_written(const struct ram *ram, struct err *e)
 int ram_image_rewind(struct ram *ram, const struct ram_images *images,
 		     struct err *e)
 {
-	return ram_images_equal(&ram->images, images)
-		       ? drop_written(ram, e)
-		       : ram_image_map(ram, images, e);
+	if (!ram_images_equal(&ram->images, images))
+		return ram_image_map(ram, images, e);
+	ram_track_forget(ram); /* what is dropped would stay protected */
+	return drop_written(ram, e);
 }

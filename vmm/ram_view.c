@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/ram_image.h"
+#include "vmm/ram_track.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -124,6 +125,7 @@ int ram_image_map(struct ram *ram, const struct ram_images *images,
 		r = map_image(ram, images->fd[i], i == 0, e);
 	madvise(ram->host, ram->bytes, MADV_DONTDUMP);
 	madvise(ram->host, ram->bytes, MADV_DONTFORK);
+	ram_track_forget(ram);
 	if (r)
 		return r;
 	ram_images_close(&ram->images);

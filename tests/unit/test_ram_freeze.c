@@ -38,7 +38,9 @@ static void tear_down(void)
 
 static void freeze(void)
 {
-	ck_assert_msg(!ram_freeze(&f, &ram, NULL, image, &e), "%s", e.text);
+	const struct ram_freeze_order order = { .fd = image, .moment = "full" };
+
+	ck_assert_msg(!ram_freeze(&f, &ram, &order, &e), "%s", e.text);
 }
 
 static void wait_for_it(void)
@@ -241,9 +243,15 @@ END_TEST
 /* Writes what memory is now as an increment of what base shows. */
 static int make_increment(const struct ram *base)
 {
-	int fd = memfd_create("increment", MFD_CLOEXEC);
+	const struct ram_freeze_order order = {
+		.fd = memfd_create("increment", MFD_CLOEXEC),
+		.base = base,
+		.moment = "increment",
+		.base_moment = "full",
+	};
+	int fd = order.fd;
 
-	ck_assert_msg(!ram_freeze(&f, &ram, base, fd, &e), "%s", e.text);
+	ck_assert_msg(!ram_freeze(&f, &ram, &order, &e), "%s", e.text);
 	ck_assert_msg(!ram_freeze_wait(&f, &figures, &e), "%s", e.text);
 	ck_assert(f.map.is_increment);
 	ck_assert_msg(!ram_map_verify(&f.map, fd, &e), "%s", e.text);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asking the kernel which pages of the memory are of a kind (PAGEMAP_SCAN of
+ * Linux 6.7; admin-guide/mm/pagemap.rst). No state; any thread.
+ */
+#ifndef AMBER_VMM_RAM_SCAN_H
+#define AMBER_VMM_RAM_SCAN_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Kinds of pages. */
+#define RAM_SCAN_WRITTEN (1u << 1) /* not write-protected by a userfaultfd */
+#define RAM_SCAN_FILE	 (1u << 2) /* a page of a file's, not of our own */
+#define RAM_SCAN_PRESENT (1u << 3)
+#define RAM_SCAN_SWAPPED (1u << 4)
+
+/* Flags. */
+#define RAM_SCAN_PROTECT (3u << 0) /* those that are found; all must be so */
+
+struct ram_scan {
+	uint32_t all, none, any; /* kinds that a page is of, or not */
+	uint32_t flags;
+	/* Pages in a row; ends the scan with its error. */
+	int (*found)(void *ctx, uint8_t *host, uint64_t bytes, struct err *e);
+	void *ctx;
+};
+
+/*
+ * pagemap: the open /proc/self/pagemap. Errors: -ENOTTY (this kernel can't),
+ * found's, the kernel's; only found's have a text.
+ */
+int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
+	     uint64_t bytes, struct err *e);
+
+#endif
