@@ -131,6 +131,42 @@ def damage_anywhere_is_found_by_verify(home):
     home.amber("snapshot", "verify", "twin", "two")
 
 
+def is_the_truth(home, name, n):
+    """An increment of a paused VM shows what a full snapshot has beside it."""
+    home.amber("pause", name)
+    home.amber("snapshot", "create", name, f"inc{n}", "--incremental")
+    home.amber("snapshot", "create", name, f"all{n}")
+    done = home.amber("snapshot", "diff", name, f"inc{n}", f"all{n}")
+    check("memory:    0 pages differ" in done.out, done)
+
+
+def increment_has_what_devices_wrote(home):
+    """Disks by io_uring and by cached reads, rings, the balloon that takes memory
+    away and gives it back; going back in between, and a snapshot that fails."""
+    twin_disk(home, 0)
+    create(home, "ball", "balloon", "follow=1", "--balloon", "on")
+    home.amber("start", "ball")
+    for name in ("twin", "ball"):
+        home.amber("snapshot", "create", name, "first")
+    for n, size in enumerate(("48M", "64M", "40M", "56M", "64M")):
+        for name in ("twin", "ball"):
+            home.amber("resume", name)
+        home.amber("balloon", "ball", size)
+        time.sleep(0.3)
+        home.amber("snapshot", "create", "twin", "first", status=1)
+        for name in ("twin", "ball"):
+            is_the_truth(home, name, n)
+        if n == 1:
+            home.amber("snapshot", "rewind", "twin")
+        if n == 2:
+            home.amber("snapshot", "restore", "twin", "inc1", "--no-safety")
+            home.amber("snapshot", "restore", "ball", "inc1", "--no-safety")
+    home.amber("resume", "twin")
+    time.sleep(0.2)
+    log = home.amber("log", "twin").out
+    check("FAIL" not in log and not re.search(r"bad=[1-9]", log), log[-2000:])
+
+
 def memory_alone_is_refused_when_disks_have_changed(home):
     twin_disk(home, 4000)
     home.amber("pause", "twin")
@@ -250,6 +286,7 @@ if __name__ == "__main__":
          vm_is_started_from_a_snapshot_warm_or_cold,
          parts_come_back_alone,
          damage_anywhere_is_found_by_verify,
+         increment_has_what_devices_wrote,
          memory_alone_is_refused_when_disks_have_changed,
          raw_disk_is_refused_with_what_helps,
          killed_while_it_goes_back_disks_are_of_one_moment,
