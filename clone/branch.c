@@ -264,6 +264,17 @@ static int make_disks(struct branch *b, const char *to_path,
 
 /* --- the sets that its memory is made of ------------------------------ */
 
+/* Takes both over. */
+static int move_disk(struct snapshot_disk *d, char *layer, char *path)
+{
+	int r = replace(&d->layer, layer);
+
+	if (!r)
+		return replace(&d->path, path);
+	free(path);
+	return r;
+}
+
 /* Its layers are those in the new directory, as far as they are there. */
 static int adapt_disk(const struct branch *b, struct snapshot_meta *m,
 		      struct snapshot_disk *d, const struct vm_config *config)
@@ -278,9 +289,8 @@ static int adapt_disk(const struct branch *b, struct snapshot_meta *m,
 		if (i < b->meta.disks && !strcmp(config->disk[k].id, d->id) &&
 		    (b->copied[i] ? !strcmp(b->chain[i].link[0].name, name)
 				  : branch_chain_has(&b->chain[i], name)))
-			return replace(&d->layer, join(b->where[i], name))
-				       ?: replace(&d->path,
-						  strdup(config->disk[k].path));
+			return move_disk(d, join(b->where[i], name),
+					 strdup(config->disk[k].path));
 	/* Memory that others stand on, and no disks. */
 	m->kind = SNAPSHOT_MEMORY;
 	free(d->layer);

@@ -75,18 +75,19 @@ static void on_expired(void *ctx)
 void api_op(struct call *call)
 {
 	const struct op_record *op = find(call);
-	uint64_t wait_s = call_number(call, "wait", 0);
+	uint64_t wait_ns = call_number(call, "wait", 0) * NS_PER_S +
+			   call_number(call, "wait_ms", 0) * NS_PER_MS;
 	struct control *c = call->control;
 
 	if (!op)
 		return;
-	if (op->state != OP_RUNNING || !wait_s || c->is_ending) {
+	if (op->state != OP_RUNNING || !wait_ns || c->is_ending) {
 		answer_op(call);
 		return;
 	}
 	call->cancel = end_wait;
 	call_list_add(&c->ops.calls, call);
-	loop_arm(c->loop, &call->timer, wait_s * NS_PER_S, on_expired, call);
+	loop_arm(c->loop, &call->timer, wait_ns, on_expired, call);
 }
 
 void control_op_ended(struct control *c)

@@ -276,6 +276,8 @@ static const struct route_param op_params[] = {
 	OP_ID,
 	{ "wait", PARAM_QUERY, PARAM_NUMBER, VM_SECONDS_MAX,
 	  "seconds to wait for its end" },
+	{ "wait_ms", PARAM_QUERY, PARAM_NUMBER, VM_SECONDS_MAX * 1000,
+	  "the same in milliseconds" },
 };
 static const struct route_param op_cancel_params[] = { OP_ID, REASON };
 

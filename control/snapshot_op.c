@@ -93,6 +93,13 @@ static int wait_for_loop(struct snapshot_op *op, struct loop_msg *msg,
 		       : 0;
 }
 
+int snapshot_op_is_wanted(struct snapshot_op *op, struct err *e)
+{
+	return progress_add(op->progress, 0)
+		       ? err_set(e, -ECANCELED, "cancelled")
+		       : 0;
+}
+
 int snapshot_op_freeze(struct snapshot_op *op, struct err *e)
 {
 	int r = wait_for_loop(op, &op->freeze_msg, e);
@@ -107,8 +114,10 @@ int snapshot_op_freeze(struct snapshot_op *op, struct err *e)
 int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e)
 {
 	const char *text = op->result_text;
-	int r;
+	int r = snapshot_op_is_wanted(op, e);
 
+	if (r)
+		return r;
 	op->request.actor = control_actor(&op->peer);
 	memcpy(op->request.reason, op->reason, sizeof(op->request.reason));
 	op->request.done = on_answer;
@@ -328,6 +337,7 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	config_to_json(c->config, &op->config);
 	op->order.take.config_json = buf_text(&op->config);
 	op->order.take.version = AMBER_VERSION;
+	op->order.take.progress = op->progress;
 	take_disk_sizes(op);
 	c->snapshot_op = op;
 	op->id = ops_begin(c, kinds[order->kind]);

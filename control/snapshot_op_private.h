@@ -49,6 +49,8 @@ struct snapshot_op {
 
 /* --- for the thread: the loop does it, the thread waits ---------------- */
 
+/* -ECANCELED: somebody has ended it. */
+int snapshot_op_is_wanted(struct snapshot_op *op, struct err *e);
 /* The guest's file systems are consistent on its disks, until ask_vm(). */
 int snapshot_op_freeze(struct snapshot_op *op, struct err *e);
 /* op->request; 0 when the VM has done it. */

@@ -206,5 +206,7 @@ int snapshot_work(struct snapshot_op *op, struct err *e)
 		[OP_ADOPT] = adopt,
 	};
 
-	return work[op->order.kind](op, e);
+	int r = snapshot_op_is_wanted(op, e);
+
+	return r ? r : work[op->order.kind](op, e);
 }

@@ -228,6 +228,7 @@ int snapshot_begin(struct snapshot_take **out, int dir,
 	t->set = t->memory = -1;
 	t->began_ns = clock_mono_ns();
 	t->is_tracked = order->incremental;
+	t->progress = order->progress;
 	buf_init(&t->state, MACHINE_STATE_BYTES);
 	r = make_ready(t, order, e);
 	if (r)
@@ -280,6 +281,7 @@ static int freeze_memory(struct snapshot_take *t, struct machine *m,
 		.moment = t->meta.id,
 		.base_moment = has_base ? t->meta.base : NULL,
 		.is_tracked = t->is_tracked,
+		.progress = t->progress,
 	};
 
 	return machine_freeze_memory(m, &t->freeze, &order, e);

@@ -33,6 +33,8 @@ struct snapshot_order {
 	struct vm_label label[SNAPSHOT_LABELS_MAX];
 	unsigned int labels;
 	uint64_t disk_bytes[VM_DISKS_MAX]; /* as the guest sees them */
+	/* Of progress_create(), borrowed until snapshot_end(); or NULL. */
+	struct progress *progress;
 };
 
 struct snapshot_take;

@@ -20,6 +20,7 @@ struct snapshot_take {
 	bool is_tracked; /* an increment was asked for, be there a base or not
 			  */
 	struct ram_freeze freeze;
+	struct progress *progress; /* borrowed, or NULL */
 	struct buf state;
 	uint64_t began_ns;
 };

@@ -146,7 +146,8 @@ int ram_freeze(struct ram_freeze *f, struct ram *ram,
 				     .base = order->base,
 				     .fd = order->fd,
 				     .map = &f->map,
-				     .parent = getpid() };
+				     .parent = getpid(),
+				     .progress = order->progress };
 	int r;
 
 	*f = (struct ram_freeze){ .pid = 0 };
@@ -156,6 +157,7 @@ int ram_freeze(struct ram_freeze *f, struct ram *ram,
 	f->map.is_increment = order->base != NULL;
 	if (cut(f, ram, order) && order->base)
 		job.maybe = f->maybe;
+	progress_expect(order->progress, ram->bytes);
 	r = start(f, &job, e);
 	if (r)
 		ram_freeze_cancel(f);

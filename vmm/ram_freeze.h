@@ -31,6 +31,8 @@ struct ram_freeze_order {
 	const char *moment;	 /* which one it is (vmm/ram_track.h) */
 	const char *base_moment; /* and the parent's; NULL without base */
 	bool is_tracked; /* from now on, what is written since is known */
+	/* Of progress_create(), until the end; or NULL. */
+	struct progress *progress;
 };
 
 /*

@@ -242,6 +242,8 @@ static int write_region(struct writer *w, const struct gmem_region *g)
 			return err_set(w->e, -ECANCELED, "nobody waits for it");
 		n = (unsigned int)MIN((g->bytes - at) / PAGE, WINDOW);
 		r = write_window(w, g->start + at, g->host + at, n);
+		if (!r && progress_add(w->job->progress, n * PAGE))
+			return err_set(w->e, -ECANCELED, "cancelled");
 	}
 	return r;
 }

@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include "base/progress.h"
 #include "vmm/ram.h"
 #include "vmm/ram_map.h"
 
@@ -30,11 +31,13 @@ struct ram_image_job {
 	struct ram_map *map; /* is filled; NULL: none is wanted */
 	/* Of this process, as long as it is wanted; 0: it always is. */
 	pid_t parent;
+	struct progress *progress; /* bytes looked at; NULL: nobody asks */
 };
 
 /*
  * Writes all memory. Not synced. Allocates nothing, takes no lock: a child
- * may do it. Errors: those of writing; -ECANCELED: it is an orphan.
+ * may do it. Errors: those of writing; -ECANCELED: it is an orphan, or not
+ * wanted any more (progress).
  */
 int ram_image_write(const struct ram_image_job *job,
 		    struct ram_image_figures *figures, struct err *e);

@@ -100,6 +100,17 @@ int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
 	return r;
 }
 
+int cli_snapshot_post_long(const struct cli *cli, struct cli_vm *vm,
+			   const char *target, json_t *body, struct err *e)
+{
+	json_t *answer = NULL;
+	int r = cli_snapshot_ask_long(cli, vm, target, body, &answer, e);
+
+	if (!r)
+		cli_snapshot_print(cli, vm, answer);
+	return r;
+}
+
 json_t *cli_snapshot_labels(const struct cli *cli)
 {
 	json_t *all = json_array();
@@ -132,7 +143,7 @@ int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, int *status,
 		json_object_set_new(body, "incremental", json_true());
 	if (cli_has(cli, CLI_QUIESCE))
 		json_object_set_new(body, "quiesce", json_true());
-	return cli_snapshot_post(cli, vm, "/v1/vm/snapshot", body, e);
+	return cli_snapshot_post_long(cli, vm, "/v1/vm/snapshot", body, e);
 }
 
 int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm, int *status,
@@ -153,7 +164,7 @@ int cli_snapshot_restore(const struct cli *cli, struct cli_vm *vm, int *status,
 		json_object_set_new(body, "safety", json_false());
 	if (cli_has(cli, CLI_FORCE_OLD))
 		json_object_set_new(body, "force", json_true());
-	return cli_snapshot_post(cli, vm, "/v1/vm/restore", body, e);
+	return cli_snapshot_post_long(cli, vm, "/v1/vm/restore", body, e);
 }
 
 int cli_snapshot_rewind(const struct cli *cli, struct cli_vm *vm, int *status,

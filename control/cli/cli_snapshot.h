@@ -79,6 +79,13 @@ int cli_snapshot_label_check(const struct cli *cli, struct err *e);
 int cli_snapshot_ask(const struct cli *cli, struct cli_vm *vm,
 		     const char *target, json_t *body, json_t **answer,
 		     struct err *e);
+/* The same of what may take long: with a bar on a terminal, and Ctrl-C. */
+int cli_snapshot_ask_long(const struct cli *cli, struct cli_vm *vm,
+			  const char *target, json_t *body, json_t **answer,
+			  struct err *e);
+/* That, and prints what came of it. */
+int cli_snapshot_post_long(const struct cli *cli, struct cli_vm *vm,
+			   const char *target, json_t *body, struct err *e);
 /* Posts the body (taken over) and prints what came of it. */
 int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
 		      const char *target, json_t *body, struct err *e);
