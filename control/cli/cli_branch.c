@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +22,7 @@
 #define THROWN_LABEL "throwaway" /* its value: what it is used for */
 #define THROWN_TRIES 100	 /* rivals that take the same number */
 #define STEM_MAX     40
+#define START_S	     60
 
 /* --- its configuration ------------------------------------------------ */
 
@@ -236,15 +239,24 @@ static int make(const struct cli *cli, const struct cli_vm *vm,
 
 /* --- what is thrown away ---------------------------------------------- */
 
+/* Its process has had the time to take the lock. */
+static bool has_begun(int dir)
+{
+	struct stat st;
+
+	return !faccessat(dir, VMDIR_STATE, F_OK, 0) ||
+	       (!fstat(dir, &st) && time(NULL) - st.st_mtime > START_S);
+}
+
 /* Made for that use, and its process is dead: killed before it could end. */
 static bool is_left_over(int dir, const char *use)
 {
-	bool has_begun = !faccessat(dir, VMDIR_STATE, F_OK, 0), is = false;
+	bool is = false;
 	struct vm_config c;
 	unsigned int i;
 
 	config_init(&c);
-	if (has_begun && !config_load(&c, dir, NULL))
+	if (has_begun(dir) && !config_load(&c, dir, NULL))
 		for (i = 0; i < c.labels; i++)
 			is |= !strcmp(c.label[i].key, THROWN_LABEL) &&
 			      !strcmp(c.label[i].value, use);
