@@ -19,13 +19,18 @@
 
 void state_save(struct state_io *io, const char *section, struct buf *out)
 {
-	*io = (struct state_io){ .out = out, .section = section };
+	*io = (struct state_io){ .out = out,
+				 .section = section,
+				 .version = STATE_NEWEST };
 }
 
 void state_load(struct state_io *io, const char *section, const uint8_t *in,
 		size_t len)
 {
-	*io = (struct state_io){ .in = in, .in_len = len, .section = section };
+	*io = (struct state_io){ .in = in,
+				 .in_len = len,
+				 .section = section,
+				 .version = STATE_NEWEST };
 }
 
 bool state_is_loading(const struct state_io *io)

@@ -30,7 +30,12 @@ struct state_io {
 	size_t in_len, at;   /* length of in, bytes consumed */
 	const char *section; /* borrowed; named in errors */
 	int error;	     /* sticky: 0 or a negative errno */
+	/* Of the section that is loaded, set behind state_load() by who knows
+	 * it; STATE_NEWEST: as it is saved now. */
+	uint32_t version;
 };
+
+#define STATE_NEWEST UINT32_MAX
 
 void state_save(struct state_io *io, const char *section, struct buf *out);
 void state_load(struct state_io *io, const char *section, const uint8_t *in,

@@ -277,15 +277,20 @@ void virtio_sync(struct device *d, struct state_io *io)
 {
 	struct virtio *v = (struct virtio *)d;
 	struct virtq_state queue[VIRTIO_QUEUES_MAX];
+	unsigned int q, saved = v->cfg.queues;
 	struct virtio_state st;
-	unsigned int q;
 
+	if (v->ops->saved_queues)
+		saved = v->ops->saved_queues(v, io->version);
 	lock_take(&v->lock);
 	st = v->st;
 	sync_common(&st, io);
 	for (q = 0; q < v->cfg.queues; q++) {
 		queue[q] = v->queue[q].st;
-		virtq_sync(&queue[q], io);
+		if (q < saved)
+			virtq_sync(&queue[q], io);
+		else if (state_is_loading(io))
+			queue[q] = (struct virtq_state){ .size = 0 };
 	}
 	if (v->ops->sync)
 		v->ops->sync(v, io);

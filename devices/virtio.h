@@ -65,6 +65,8 @@ struct virtio_ops {
 	/* The driver writes to its configuration; NULL: read-only. */
 	void (*set_config)(struct virtio *v, uint32_t offset, uint8_t size,
 			   uint64_t value);
+	/* The first queues, that a section of this version has; NULL: all. */
+	unsigned int (*saved_queues)(const struct virtio *v, uint32_t version);
 	/* Saves or loads what is the type's own. */
 	void (*sync)(struct virtio *v, struct state_io *io);
 	int (*validate)(const struct virtio *v, struct err *e);

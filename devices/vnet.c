@@ -148,18 +148,26 @@ void vnet_on_gone(struct vnet *n, void (*gone)(void *ctx), void *ctx)
 
 /* --- control queue (5.1.6.5) ----------------------------------------- */
 
-static uint8_t control(struct vnet *n, const struct virtq_chain *c)
+static uint8_t set_pairs(struct vnet *n, uint16_t pairs)
 {
-	uint8_t bytes[4];
-	uint16_t pairs;
-
-	if (virtq_copy_out(c, 0, bytes, sizeof(bytes)) != sizeof(bytes) ||
-	    bytes[0] != NET_CTRL_MQ || bytes[1] != NET_CTRL_MQ_PAIRS_SET)
-		return NET_CTRL_ERR;
-	pairs = get_le16(bytes + 2);
 	if (!pairs || pairs > n->cfg.pairs)
 		return NET_CTRL_ERR;
 	n->st.pairs = pairs;
+	return NET_CTRL_OK;
+}
+
+static uint8_t control(struct vnet *n, const struct virtq_chain *c)
+{
+	uint8_t bytes[4];
+	uint64_t len = virtq_copy_out(c, 0, bytes, sizeof(bytes));
+
+	if (len == 4 && bytes[0] == NET_CTRL_MQ &&
+	    bytes[1] == NET_CTRL_MQ_PAIRS_SET)
+		return set_pairs(n, get_le16(bytes + 2));
+	if (len < 2 || bytes[0] != NET_CTRL_ANNOUNCE ||
+	    bytes[1] != NET_CTRL_ANNOUNCE_ACK)
+		return NET_CTRL_ERR;
+	n->st.announces = false;
 	return NET_CTRL_OK;
 }
 
@@ -231,6 +239,7 @@ static void vnet_reset(struct virtio *v)
 	unsigned int i;
 
 	n->st.pairs = 1;
+	n->st.announces = false;
 	/* Its header is of what another driver negotiated. */
 	for (i = 0; i < n->cfg.pairs; i++)
 		n->host.pair[i].frame_bytes = 0;
@@ -241,22 +250,35 @@ static void vnet_get_config(struct virtio *v, uint8_t *bytes)
 	const struct vnet *n = (const struct vnet *)v;
 
 	memcpy(bytes + CFG_MAC, n->cfg.mac, VNET_MAC_BYTES);
-	put_le16(bytes + CFG_STATUS, n->st.is_up ? NET_STATUS_LINK_UP : 0);
+	put_le16(bytes + CFG_STATUS,
+		 (uint16_t)((n->st.is_up ? NET_STATUS_LINK_UP : 0) |
+			    (n->st.announces ? NET_STATUS_ANNOUNCE : 0)));
 	put_le16(bytes + CFG_PAIRS, (uint16_t)n->cfg.pairs);
+}
+
+/* The first version had a control queue only with several pairs. */
+static unsigned int vnet_saved_queues(const struct virtio *v, uint32_t version)
+{
+	const struct vnet *n = (const struct vnet *)v;
+
+	return version == 1 && n->cfg.pairs == 1 ? 2 : v->cfg.queues;
 }
 
 static void vnet_sync(struct virtio *v, struct state_io *io)
 {
 	struct vnet *n = (struct vnet *)v;
 	uint16_t pairs = n->st.pairs;
-	bool is_up = n->st.is_up;
+	bool is_up = n->st.is_up, announces = n->st.announces;
 
 	state_bool(io, &is_up);
 	state_u16(io, &pairs);
+	if (io->version > 1)
+		state_bool(io, &announces);
 	if (!state_is_loading(io) || io->error)
 		return;
 	n->st.is_up = is_up;
 	n->st.pairs = pairs;
+	n->st.announces = announces;
 }
 
 static int vnet_validate(const struct virtio *v, struct err *e)
@@ -271,8 +293,15 @@ static int vnet_validate(const struct virtio *v, struct err *e)
 
 static int vnet_restored(struct virtio *v, struct err *e)
 {
+	struct vnet *n = (struct vnet *)v;
+
 	(void)e;
 	vnet_activate(v);
+	/* Who is on the network does not know that it is back (5.1.6.5.4). */
+	if (n->st.is_up && virtio_has(v, NET_F_ANNOUNCE) && !n->st.announces) {
+		n->st.announces = true;
+		virtio_config_changed(v);
+	}
 	return 0;
 }
 
@@ -329,6 +358,7 @@ static const struct virtio_ops ops = {
 	.activate = vnet_activate,
 	.reset = vnet_reset,
 	.get_config = vnet_get_config,
+	.saved_queues = vnet_saved_queues,
 	.sync = vnet_sync,
 	.validate = vnet_validate,
 	.restored = vnet_restored,
@@ -338,7 +368,7 @@ static const struct virtio_ops ops = {
 
 static const struct device_ops device_ops = {
 	.name = "virtio-net",
-	.state_version = 1,
+	.state_version = 2, /* 2: announces */
 	VIRTIO_DEVICE_OPS,
 };
 
@@ -363,14 +393,13 @@ static int make_pairs(struct vnet *n)
 static int set_up(struct vnet *n, struct err *e)
 {
 	struct virtio_config vc = n->cfg.virtio;
-	bool has_control = n->cfg.pairs > 1;
 	int r;
 
 	vc.features = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF |
-		      n->cfg.backend->features;
-	if (has_control)
-		vc.features |= NET_F_CTRL_VQ | NET_F_MQ;
-	vc.queues = 2 * n->cfg.pairs + has_control;
+		      NET_F_CTRL_VQ | NET_F_ANNOUNCE | n->cfg.backend->features;
+	if (n->cfg.pairs > 1)
+		vc.features |= NET_F_MQ;
+	vc.queues = 2 * n->cfg.pairs + 1;
 	vc.queue_max = VNET_QUEUE_SIZE;
 	vc.config_bytes = CONFIG_BYTES;
 	r = virtio_init(&n->virtio, &device_ops, &ops, &vc, e);

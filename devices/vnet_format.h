@@ -14,6 +14,7 @@
 #define NET_F_MRG_RXBUF	 (1ULL << 15)
 #define NET_F_STATUS	 (1ULL << 16)
 #define NET_F_CTRL_VQ	 (1ULL << 17)
+#define NET_F_ANNOUNCE	 (1ULL << 21) /* VIRTIO_NET_F_GUEST_ANNOUNCE */
 #define NET_F_MQ	 (1ULL << 22)
 
 /* struct virtio_net_hdr (5.1.6) */
@@ -31,9 +32,12 @@
 #define NET_GSO_TCPV6	   4
 #define NET_GSO_ECN	   0x80
 
-#define NET_STATUS_LINK_UP 1
+#define NET_STATUS_LINK_UP  1
+#define NET_STATUS_ANNOUNCE 2
 
 /* Control queue (5.1.6.5) */
+#define NET_CTRL_ANNOUNCE     3
+#define NET_CTRL_ANNOUNCE_ACK 0
 #define NET_CTRL_MQ	      4
 #define NET_CTRL_MQ_PAIRS_SET 0
 #define NET_CTRL_OK	      0

@@ -30,6 +30,8 @@ struct vnet {
 	struct vnet_config cfg;
 	struct {
 		_Atomic bool is_up;
+		/* Asks the driver to; until it says that it did. */
+		_Atomic bool announces;
 		uint16_t pairs; /* that the driver uses */
 	} st;
 	struct vnet_way_counters rx, tx;

@@ -393,6 +393,7 @@ static int load_section(struct machine_state *s,
 		return err_set(e, -EBADMSG, "there are two sections %s.%u",
 			       found->name, found->instance);
 	state_load(&io, x.name, found->bytes, found->len);
+	io.version = found->version;
 	sync_section(s, &x, &io);
 	return state_end(&io, e);
 }

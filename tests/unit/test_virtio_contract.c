@@ -163,6 +163,15 @@ static void (*const common_step[])(struct contract *c) = {
 
 /* --- the promises ---------------------------------------------------- */
 
+static bool asks_when_back(const struct row *row, const struct buf *bytes)
+{
+	uint64_t features;
+
+	memcpy(&features, bytes->data + FEATURES_AT, sizeof(features));
+	return row->restored_at >= 0 && bytes->data[0] & VIRTIO_DRIVER_OK &&
+	       (!row->restored_if || features & row->restored_if);
+}
+
 /* A twin with the same memory is loaded; it must save the same again. */
 static void saving_is_restored(const struct row *row, struct contract *c,
 			       const struct buf *bytes)
@@ -178,11 +187,15 @@ static void saving_is_restored(const struct row *row, struct contract *c,
 	ck_assert_msg(!load(&twin, bytes->data, bytes->len, &e), "%s", e.text);
 	save(&twin, &again);
 	ck_assert_uint_eq(again.len, bytes->len);
-	if (row->restored_at >= 0 && bytes->data[0] & VIRTIO_DRIVER_OK) {
+	if (asks_when_back(row, bytes)) {
 		size_t at = own_at(row) + (size_t)row->restored_at;
 
 		ck_assert_uint_eq(again.data[at], 1);
 		again.data[at] = bytes->data[at];
+		/* Its driver hears of it: generation, and an interrupt. */
+		if (row->restored_if)
+			memcpy(again.data + GENERATION_AT,
+			       bytes->data + GENERATION_AT, 8);
 	}
 	ck_assert_msg(same(bytes, &again), "%s: restored bytes differ",
 		      row->kind);

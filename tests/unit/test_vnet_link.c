@@ -159,6 +159,104 @@ START_TEST(a_driver_without_mq_has_its_control_queue_behind_one_pair)
 }
 END_TEST
 
+static uint16_t status_of(struct net_rig *r)
+{
+	return (uint16_t)r->rig.device->ops->read(r->rig.device, 0, 0x106, 2);
+}
+
+/* As version `version` has it; then the card is as it was at power-on. */
+static void put_away(struct net_rig *r, struct buf *state, uint32_t version)
+{
+	struct device *d = r->rig.device;
+	struct state_io io;
+
+	buf_init(state, 4096);
+	state_save(&io, "virtio-net", state);
+	io.version = version;
+	d->ops->sync(d, &io);
+	ck_assert(!state_end(&io, NULL));
+	d->ops->reset(d);
+}
+
+static void bring_back(struct net_rig *r, struct buf *state, uint32_t version)
+{
+	struct device *d = r->rig.device;
+	struct err e = ERR_NONE;
+	struct state_io io;
+
+	state_load(&io, "virtio-net", state->data, state->len);
+	io.version = version;
+	d->ops->sync(d, &io);
+	ck_assert_msg(!state_end(&io, &e), "%s", e.text);
+	ck_assert_msg(!d->ops->validate(d, &e), "%s", e.text);
+	ck_assert_msg(!d->ops->restored(d, &e), "%s", e.text);
+	buf_fini(state);
+}
+
+START_TEST(a_card_that_comes_back_is_announced_until_the_driver_did)
+{
+	static const uint8_t ack[] = { 3, 0 }, wrong[] = { 3, 1 };
+	struct net_rig r;
+	struct buf state;
+
+	net_rig_init(&r, false, (struct vnet_config){ .pairs = 1 });
+	ck_assert(rig_features(&r.rig) & (1ULL << 21));
+	rig_start(&r.rig, NET_F_CTRL_VQ | NET_F_ANNOUNCE, 3, NET_RIG_QUEUE);
+	ck_assert_uint_eq(status_of(&r), NET_STATUS_LINK_UP);
+	put_away(&r, &state, STATE_NEWEST);
+	bring_back(&r, &state, STATE_NEWEST);
+	ck_assert_uint_eq(status_of(&r),
+			  NET_STATUS_LINK_UP | NET_STATUS_ANNOUNCE);
+	ck_assert(rig_read(&r.rig, 0x60) & VIRTIO_ISR_CONFIG);
+	memcpy(r.rig.ram + RIG_DATA, wrong, sizeof(wrong));
+	rig_one(&r.rig, 2, RIG_DATA, sizeof(wrong), false);
+	rig_serve(&r.rig, 2, r.loop);
+	ck_assert(status_of(&r) & NET_STATUS_ANNOUNCE);
+	/* What the driver has not done yet is still asked for. */
+	put_away(&r, &state, STATE_NEWEST);
+	ck_assert_uint_eq(status_of(&r), NET_STATUS_LINK_UP);
+	bring_back(&r, &state, STATE_NEWEST);
+	memcpy(r.rig.ram + RIG_DATA, ack, sizeof(ack));
+	rig_one(&r.rig, 2, RIG_DATA, sizeof(ack), false);
+	rig_serve(&r.rig, 2, r.loop);
+	ck_assert_uint_eq(status_of(&r), NET_STATUS_LINK_UP);
+	net_rig_fini(&r);
+}
+END_TEST
+
+START_TEST(a_driver_that_can_not_announce_is_not_asked_to)
+{
+	struct net_rig r;
+	struct buf state;
+
+	net_rig_start(&r, false, NET_F_CTRL_VQ);
+	put_away(&r, &state, STATE_NEWEST);
+	bring_back(&r, &state, STATE_NEWEST);
+	ck_assert_uint_eq(status_of(&r), NET_STATUS_LINK_UP);
+	net_rig_fini(&r);
+}
+END_TEST
+
+START_TEST(a_card_of_the_first_version_is_loaded)
+{
+	struct net_rig r;
+	struct buf state, newest;
+
+	net_rig_start(&r, false, 0);
+	put_away(&r, &newest, STATE_NEWEST);
+	bring_back(&r, &newest, STATE_NEWEST);
+	put_away(&r, &state, 1);
+	/* size, ready, three addresses, three indices; and a bool */
+	ck_assert_uint_eq(state.len, 29 + 2 * 33 + 3);
+	bring_back(&r, &state, 1);
+	net_rig_buffers(&r, 1, 1526);
+	fake_net_feed(r.fake, 1, 60);
+	rig_settle(r.loop);
+	ck_assert(rig_take(&r.rig, 0, NULL, NULL));
+	net_rig_fini(&r);
+}
+END_TEST
+
 START_TEST(a_busy_backend_is_waited_for)
 {
 	struct net_rig r;
@@ -366,6 +464,9 @@ int main(void)
 		frames_for_a_driver_that_is_not_there_are_dropped,
 		the_control_queue_sets_the_pairs_in_use,
 		a_driver_without_mq_has_its_control_queue_behind_one_pair,
+		a_card_that_comes_back_is_announced_until_the_driver_did,
+		a_driver_that_can_not_announce_is_not_asked_to,
+		a_card_of_the_first_version_is_loaded,
 		a_busy_backend_is_waited_for,
 		a_dead_backend_is_told_once_and_replaced,
 		a_backend_that_dies_while_it_receives_is_told_once,

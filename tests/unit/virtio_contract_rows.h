@@ -18,6 +18,8 @@
 
 #define STEPS_MAX      24
 #define COMMON_BYTES   29 /* of the saved state: what all have */
+#define FEATURES_AT    13 /* in it, 8 bytes */
+#define GENERATION_AT  21 /* and the interrupt status: 8 bytes */
 #define QUEUE_BYTES    33 /* of each queue; then what is the type's own */
 #define CONTRACT_PORTS 2  /* of the console, with port 0 */
 
@@ -45,9 +47,11 @@ struct row {
 	const char *kind;   /* ops->name, the name of the section */
 	uint32_t id;	    /* of the device type */
 	unsigned int queues;
-	uint64_t features; /* that its driver takes */
-	uint32_t bytes;	   /* of the type's own: a change of the format */
-	int restored_at;   /* an own byte that a restore sets to 1, or -1 */
+	uint64_t features;    /* that its driver takes */
+	uint32_t bytes;	      /* of the type's own: a change of the format */
+	int restored_at;      /* an own byte that a restore sets to 1, or -1 */
+	uint64_t restored_if; /* with this feature, and an interrupt; 0: always
+			       */
 	void (*make)(struct contract *c, struct virtio_config v);
 	void (*destroy)(struct contract *c);
 	void (*step[STEPS_MAX])(struct contract *c);
@@ -115,6 +119,14 @@ static inline void use_both_pairs(struct contract *c)
 	memcpy(c->rig.ram + RIG_DATA, command, sizeof(command));
 	rig_one(&c->rig, 4, RIG_DATA, sizeof(command), false);
 	rig_serve(&c->rig, 4, c->loop);
+}
+
+static inline void come_back(struct contract *c)
+{
+	struct err e = ERR_NONE;
+
+	rig_start(&c->rig, NET_F_CTRL_VQ | NET_F_ANNOUNCE, 3, 16);
+	must_be_made(c->rig.device->ops->restored(c->rig.device, &e));
 }
 
 /* --- console --------------------------------------------------------- */
@@ -327,11 +339,12 @@ static const struct row rows[] = {
 		.id = 1,
 		.queues = 5,
 		.features = NET_F_CTRL_VQ | NET_F_MQ | NET_F_CSUM,
-		.bytes = 3,
-		.restored_at = -1,
+		.bytes = 4,
+		.restored_at = 3, /* it asks to be announced */
+		.restored_if = NET_F_ANNOUNCE,
 		.make = make_net,
 		.destroy = destroy_net,
-		.step = { pull_cable, use_both_pairs },
+		.step = { pull_cable, use_both_pairs, come_back },
 		.impossible = { { { { 0, 2 } }, "section virtio-net" },
 				{ { { 1, 0 } }, "net0: 0 of 2 pairs" },
 				{ { { 1, 3 } }, "net0: 3 of 2 pairs" },
