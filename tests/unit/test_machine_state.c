@@ -315,6 +315,7 @@ END_TEST
 START_TEST(rewound_guest_counts_the_same_again)
 {
 	struct ram_images images = { .count = 1 };
+	struct ram_freeze_order order = { .moment = "one" };
 	struct ram_freeze f;
 	struct ram_image_figures figures;
 	struct err e = ERR_NONE;
@@ -328,8 +329,8 @@ START_TEST(rewound_guest_counts_the_same_again)
 	park();
 	image = memfd_create("memory", MFD_CLOEXEC);
 	ck_assert_msg(!machine_save(m, &state, &e), "%s", e.text);
-	ck_assert_msg(!machine_freeze_memory(m, &f, NULL, image, &e), "%s",
-		      e.text);
+	order.fd = image;
+	ck_assert_msg(!machine_freeze_memory(m, &f, &order, &e), "%s", e.text);
 	read_console();
 	last_line(nonce, &was);
 	machine_run(m);
