@@ -10,6 +10,7 @@
 #include "control/api.h"
 #include "control/control.h"
 #include "control/routes.h"
+#include "control/snapshot_op.h"
 #include "control/text.h"
 
 static enum vm_command command_of(const struct call *call)
@@ -100,6 +101,12 @@ void api_command(struct call *call)
 		.ctx = call,
 	};
 
+	/* A machine would open what is being worked on. */
+	if (snapshot_op_has_disks(call->control)) {
+		call_problem(call, PROBLEM_BUSY,
+			     "a snapshot of its disks is being taken");
+		return;
+	}
 	text_copy(request.reason, sizeof(request.reason), call->text);
 	vm_submit(call->control->vm, &request);
 }

@@ -84,10 +84,26 @@ static bool take_labels(struct call *call, struct snapshot_order *o)
 	return true;
 }
 
+/* A stopped VM has its disks only. */
+static bool is_possible(struct call *call, int kind)
+{
+	struct vm_status status;
+
+	vm_status(call->control->vm, &status);
+	if (vm_machine(call->control->vm) || kind == SNAPSHOT_DISK)
+		return true;
+	call_wrong_state(call,
+			 "a stopped VM has disks only (kind disk), no memory",
+			 vm_state_text(status.state), "start");
+	return false;
+}
+
 void api_snapshot_create(struct call *call)
 {
 	const char *kind = call_word(call, "kind");
-	int number = *kind ? snapshot_kind_parse(kind) : SNAPSHOT_FULL;
+	int number = *kind			     ? snapshot_kind_parse(kind)
+		     : vm_machine(call->control->vm) ? SNAPSHOT_FULL
+						     : SNAPSHOT_DISK;
 	struct snapshot_op_order order = { .kind = OP_CREATE };
 	struct snapshot_order *o = &order.take;
 
@@ -96,6 +112,8 @@ void api_snapshot_create(struct call *call)
 			     "kind: '%s' is not full, disk or memory", kind);
 		return;
 	}
+	if (!is_possible(call, number))
+		return;
 	o->kind = (enum snapshot_kind)number;
 	o->consistency =
 		number == SNAPSHOT_DISK ? SNAPSHOT_CRASH : SNAPSHOT_LIVE;

@@ -275,7 +275,9 @@ static bool check_state(struct call *call)
 		return true;
 	vm_status(call->control->vm, &status);
 	rule = lifecycle_rule(status.state, command);
-	if (rule->verdict != LIFECYCLE_REFUSE)
+	if (rule->verdict != LIFECYCLE_REFUSE ||
+	    (call->route->or_stopped &&
+	     (status.state == VM_STOPPED || status.state == VM_DEFINED)))
 		return true;
 	control_answer_wrong_state(call, command, status.state, rule->help);
 	return false;

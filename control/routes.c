@@ -124,17 +124,17 @@ static const struct route_param exec_params[] = {
 #define GET(path, role, params, type, handler, summary)                     \
 	{                                                                   \
 		"GET", path, role, ROUTE_NO_COMMAND, params, COUNT(params), \
-			type, summary, handler                              \
+			type, summary, handler, false                       \
 	}
 #define GET0(path, role, type, handler, summary)                             \
 	{                                                                    \
 		"GET", path, role, ROUTE_NO_COMMAND, NULL, 0, type, summary, \
-			handler                                              \
+			handler, false                                       \
 	}
 #define POST(name, command, params, summary)                               \
 	{                                                                  \
 		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, command, params, \
-			COUNT(params), JSON, summary, api_command          \
+			COUNT(params), JSON, summary, api_command, false   \
 	}
 
 #define SNAPSHOT                                                            \
@@ -251,7 +251,7 @@ static const struct route_param prune_params[] = {
 #define AGENT(name, role, params, summary, handler)                           \
 	{                                                                     \
 		"POST", "/v1/vm/agent/" name, role, ROUTE_NO_COMMAND, params, \
-			COUNT(params), JSON, summary, handler                 \
+			COUNT(params), JSON, summary, handler, false          \
 	}
 #define ASK(name, summary) \
 	AGENT(name, VM_ROLE_OPERATOR, agent_params, summary, api_agent_call)
@@ -259,13 +259,13 @@ static const struct route_param prune_params[] = {
 #define DO(name, command, params, handler, summary)                        \
 	{                                                                  \
 		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, command, params, \
-			COUNT(params), JSON, summary, handler              \
+			COUNT(params), JSON, summary, handler, false       \
 	}
 
-#define CHANGE(name, params, handler, summary)                              \
-	{                                                                   \
-		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, ROUTE_NO_COMMAND, \
-			params, COUNT(params), JSON, summary, handler       \
+#define CHANGE(name, params, handler, summary)                               \
+	{                                                                    \
+		"POST", "/v1/vm/" name, VM_ROLE_OPERATOR, ROUTE_NO_COMMAND,  \
+			params, COUNT(params), JSON, summary, handler, false \
 	}
 
 #define OP_ID                                                                 \
@@ -349,11 +349,13 @@ static const struct route table[] = {
 	{ "POST", "/v1/ops/{id}/cancel", VM_ROLE_OPERATOR, ROUTE_NO_COMMAND,
 	  op_cancel_params, COUNT(op_cancel_params), JSON,
 	  "End it early, if it still can be: nothing of it stays",
-	  api_op_cancel },
+	  api_op_cancel, false },
 	GET0("/v1/snapshots", VM_ROLE_VIEWER, JSON, api_snapshots,
 	     "All snapshots, the oldest first, and which one is current"),
-	DO("snapshot", VM_CMD_SNAPSHOT, snapshot_params, api_snapshot_create,
-	   "Take a snapshot while the guest runs"),
+	{ "POST", "/v1/vm/snapshot", VM_ROLE_OPERATOR, VM_CMD_SNAPSHOT,
+	  snapshot_params, COUNT(snapshot_params), JSON,
+	  "Take a snapshot while the guest runs, or of a stopped VM's disks",
+	  api_snapshot_create, true },
 	DO("restore", VM_CMD_RESTORE, restore_params, api_snapshot_restore,
 	   "Go back to a snapshot: disks, memory and devices"),
 	DO("rewind", VM_CMD_REWIND, rewind_params, api_snapshot_rewind,

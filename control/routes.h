@@ -45,6 +45,7 @@ struct route {
 	const char *type; /* of the usual answer */
 	const char *summary;
 	void (*handler)(struct call *call);
+	bool or_stopped; /* of a stopped VM as well, whatever command says */
 };
 
 const struct route *routes_all(size_t *count);

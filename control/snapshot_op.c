@@ -305,6 +305,19 @@ static void take_disk_sizes(struct snapshot_op *op)
 		op->order.safety = false;
 }
 
+static bool is_stopped(const struct control *c)
+{
+	struct vm_status status;
+
+	vm_status(c->vm, &status);
+	return status.state == VM_STOPPED || status.state == VM_DEFINED;
+}
+
+bool snapshot_op_has_disks(const struct control *c)
+{
+	return c->snapshot_op && c->snapshot_op->is_offline;
+}
+
 int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 		      struct err *e)
 {
@@ -317,7 +330,7 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	if (c->snapshot_op)
 		return err_set(e, -EBUSY,
 			       "another operation on snapshots is under way");
-	if (order->kind == OP_CREATE && !vm_machine(c->vm))
+	if (order->kind == OP_CREATE && !vm_machine(c->vm) && !is_stopped(c))
 		return err_set(e, -EBUSY, "the machine is not there yet");
 	op = calloc(1, sizeof(*op));
 	if (!op)
@@ -339,6 +352,7 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	op->order.take.version = AMBER_VERSION;
 	op->order.take.progress = op->progress;
 	take_disk_sizes(op);
+	op->is_offline = order->kind == OP_CREATE && !vm_machine(c->vm);
 	c->snapshot_op = op;
 	op->id = ops_begin(c, kinds[order->kind]);
 	if (order->background) {

@@ -55,6 +55,9 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 /* Layers are no longer merged: the one that waits for that begins. */
 void snapshot_op_go(struct control *c);
 
+/* The disks of a VM without a machine are being worked on. */
+bool snapshot_op_has_disks(const struct control *c);
+
 /* What is under way ends early, if it still can: -ECANCELED. */
 void snapshot_op_cancel(struct control *c);
 /* {"done", "total"} bytes; NULL: nothing is under way, or can be told. */

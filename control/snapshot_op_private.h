@@ -24,6 +24,7 @@ struct snapshot_op {
 	uint64_t began_ns;
 	pthread_t thread;
 	bool has_thread; /* else it waits for the layers' */
+	bool is_offline; /* OP_CREATE: there is no machine */
 
 	/* The VM's turn: what is asked, and what came of it. */
 	struct vm_request request;

@@ -29,6 +29,22 @@ static void describe_taken(struct snapshot_op *op,
 		 (unsigned long long)(m->pause_ns / NS_PER_US));
 }
 
+/* Nobody has the disks: commands that would wait for the end of this. */
+static int take_offline(struct snapshot_op *op, struct err *e)
+{
+	struct snapshot_meta m;
+	int r = snapshot_offline(op->c->dir, op->c->config, &op->order.take, &m,
+				 e);
+
+	if (!r) {
+		op->set = snapshot_meta_json(&m);
+		snprintf(op->text, sizeof(op->text),
+			 "snapshot %s (%s): disks only", m.name, m.id);
+	}
+	snapshot_meta_fini(&m);
+	return r;
+}
+
 static int take(struct snapshot_op *op, struct err *e)
 {
 	struct snapshot_take *t;
@@ -195,8 +211,8 @@ static int adopt(struct snapshot_op *op, struct err *e)
 
 int snapshot_work(struct snapshot_op *op, struct err *e)
 {
-	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
-		[OP_CREATE] = take,
+	int (*const work[])(struct snapshot_op * op, struct err * e) = {
+		[OP_CREATE] = op->is_offline ? take_offline : take,
 		[OP_RESTORE] = restore_or_rewind,
 		[OP_REWIND] = restore_or_rewind,
 		[OP_DELETE] = delete,

@@ -62,6 +62,21 @@ def stopped_vm_has_its_disks_kept(home):
                          check=True).stdout, before)
 
 
+def stopped_vm_whose_process_waits_has_its_disks_kept(home):
+    image = twin_disk(home, 2000)
+    await_end(home)
+    equal(home.state("twin"), "stopped")
+    done = home.amber("snapshot", "create", "twin", "one")
+    check("twin: snapshot one" in done.out and "disks only" in done.out, done)
+    done = home.amber("snapshot", "create", "twin", "two", "-k", "full", status=1)
+    check("has disks only" in done.err, done)
+    home.amber("start", "twin")
+    await_end(home)
+    home.amber("snapshot", "restore", "twin", "one")
+    await_end(home)
+    equal(len(judge(image)), 2)
+
+
 def vm_is_started_from_a_snapshot_warm_or_cold(home):
     image = twin_disk(home, 3000, ends="exit")
     home.amber("snapshot", "create", "twin", "one")
@@ -283,6 +298,7 @@ if __name__ == "__main__":
          disk_and_memory_go_back_together,
          snapshot_of_the_disk_alone_boots_from_it,
          stopped_vm_has_its_disks_kept,
+         stopped_vm_whose_process_waits_has_its_disks_kept,
          vm_is_started_from_a_snapshot_warm_or_cold,
          parts_come_back_alone,
          damage_anywhere_is_found_by_verify,
