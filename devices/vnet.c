@@ -291,7 +291,7 @@ static int vnet_validate(const struct virtio *v, struct err *e)
 	return 0;
 }
 
-static int vnet_restored(struct virtio *v, struct err *e)
+static int vnet_restored(struct virtio *v, struct err *e) LOCK_NEEDS(v->lock)
 {
 	struct vnet *n = (struct vnet *)v;
 
