@@ -111,11 +111,12 @@ def waiting_ends_with_the_process(home):
     # Who does not wait does no harm.
     home.amber("start", "web")
     await_true(lambda: home.state("web") == "running")
-    ask(home, "POST", "/v1/vm/snapshot", {"background": True})
+    where = ask(home, "POST", "/v1/vm/snapshot", {"background": True})[1]["Location"]
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(f"{home.dir}/run/web/api.sock")
-        s.sendall(b"GET /v1/ops/1?wait=600 HTTP/1.1\r\nHost: a\r\n\r\n")
-    equal(ask(home, "GET", "/v1/ops/1?wait=60")[2]["state"], "done")
+        s.sendall(f"GET {where}?wait=600 HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    op = ask(home, "GET", f"{where}?wait=60")[2]
+    equal(op["state"], "done", op)
 
 
 def comparison_is_cancelled(home):
