@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/kill_point.h"
+#include "snapshot/disks.h"
 
 struct removing {
 	int dir;
@@ -37,6 +39,59 @@ static int find_first(struct removing *r)
 		error = err_set(r->e, -ENOENT, "no snapshot '%.64s'",
 				r->order->what);
 	return error;
+}
+
+/* What can be told of one that nobody can read: its ID, and the layers that
+ * have it in their names. */
+static int describe_damaged(const struct removing *r, struct snapshot_meta *m)
+{
+	unsigned int i;
+	int error = 0;
+
+	memset(m, 0, sizeof(*m));
+	memcpy(m->id, r->order->what, SNAPSHOT_ID_CHARS + 1);
+	memcpy(m->name, m->id, sizeof(m->id));
+	memcpy(m->uuid, r->config->uuid, sizeof(m->uuid));
+	for (i = 0; i < r->config->disks && !error; i++) {
+		struct snapshot_disk *d = &m->disk[m->disks];
+
+		error = snapshot_layer_path(r->config->disk[i].path, m->id,
+					    &d->layer, r->e);
+		if (error || access(d->layer, F_OK) < 0) {
+			free(d->layer);
+			d->layer = NULL;
+			continue;
+		}
+		m->disks++;
+		d->path = strdup(r->config->disk[i].path);
+		if (!d->path)
+			error = err_sys(r->e, -ENOMEM, "%s", m->id);
+	}
+	return error;
+}
+
+/* It is named by its ID, and somebody insists. */
+static int find_damaged(struct removing *r, int error)
+{
+	struct snapshot_meta *more;
+	int set;
+
+	if (error != -EBADMSG || !r->order->force || !r->order->what ||
+	    strlen(r->order->what) != SNAPSHOT_ID_CHARS ||
+	    strspn(r->order->what, "0123456789abcdef") != SNAPSHOT_ID_CHARS)
+		return error;
+	set = store_open(r->dir, r->order->what, NULL);
+	if (set < 0)
+		return error;
+	close(set);
+	more = realloc(r->list.set, (r->list.count + 1) * sizeof(*more));
+	if (!more)
+		return err_sys(r->e, -ENOMEM, "snapshot");
+	r->list.set = more;
+	r->first = r->list.count++;
+	if (r->e)
+		*r->e = (struct err)ERR_NONE;
+	return describe_damaged(r, &more[r->first]);
 }
 
 static bool came_from_doomed(const struct removing *r,
@@ -86,6 +141,8 @@ static int choose(struct removing *r)
 
 	if (!error)
 		error = find_first(r);
+	if (error)
+		error = find_damaged(r, error);
 	if (error)
 		return error;
 	r->is_doomed = calloc(r->list.count, sizeof(*r->is_doomed));

@@ -11,7 +11,7 @@
 struct removal {
 	const char *what; /* name or ID; borrowed */
 	bool children;	  /* all that came from it as well */
-	bool force;	  /* pinned ones, too */
+	bool force;	  /* pinned ones, too; by ID, one that can't be read */
 };
 
 /*

@@ -225,9 +225,11 @@ int cli_snapshot_list(const struct cli *cli, struct cli_vm *vm, int *status,
 			 "has no snapshots (amber snapshot create %s)",
 			 vm->name);
 	if (v.list.damaged)
-		cli_error(vm->name, "%zu snapshot%s can't be read; %s",
+		cli_error(vm->name,
+			  "%zu snapshot%s can't be read; %s (amber snapshot "
+			  "delete %s ID --force removes it)",
 			  v.list.damaged, v.list.damaged == 1 ? "" : "s",
-			  v.list.why);
+			  v.list.why, vm->name);
 	free(v.row);
 	store_list_fini(&v.list);
 	return r ? err_sys(e, r, "snapshots") : 0;

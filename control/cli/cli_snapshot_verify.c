@@ -46,10 +46,16 @@ static int verify_one(const struct cli *cli, struct cli_vm *vm,
 	struct verify_figures figures;
 	struct err why = ERR_NONE;
 	json_t *out = NULL;
-	bool is_whole = !snapshot_verify(vm->dir, config, m, &figures, &why);
-	bool is_good = is_whole;
-	int r = 0;
+	int r = snapshot_verify(vm->dir, config, m, &figures, &why);
+	bool is_whole = !r, is_good = !r;
 
+	/* Its layers are being merged: that says nothing about it. */
+	if (r == -EBUSY)
+		return err_set(e, r,
+			       "snapshot %s (%s) can't be verified now: "
+			       "%s",
+			       m->name, m->id, why.text);
+	r = 0;
 	us = (clock_mono_ns() - began) / NS_PER_US;
 	if (cli_has(cli, CLI_JSON))
 		out = json_of(m, &figures, us, is_whole ? "" : why.text);

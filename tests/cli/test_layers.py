@@ -9,6 +9,7 @@ import time
 
 from harness import check, equal, run
 from layers import Twin
+from snapshot_rig import await_true
 
 
 def make(home, names, mib=8):
@@ -264,6 +265,35 @@ def damaged_snapshot_keeps_all_layers_and_says_so(home):
     twin.judge()
 
 
+def is_verified(home, name):
+    done = home.amber("snapshot", "verify", "twin", name, status=None)
+    check(done.status == 0 or "can't be verified now" in done.err, done)
+    return done.status == 0
+
+
+def damaged_snapshot_can_be_deleted_by_its_id(home):
+    twin = make(home, "pqr")
+    sets = {s["name"]: s["id"] for s in twin.sets()}
+    where = home.path("twin", "snapshots", sets["q"], "meta.json")
+    with open(where, "w", encoding="utf-8") as f:
+        f.write("{")
+    done = home.amber("snapshot", "list", "twin")
+    check("amber snapshot delete twin ID --force" in done.err, done)
+    for words in ([sets["q"]], ["q", "--force"], ["../../ab", "--force"]):
+        home.amber("snapshot", "delete", "twin", *words, status=1)
+    done = home.amber("snapshot", "delete", "twin", sets["q"], "--force")
+    check(f"snapshot {sets['q']} ({sets['q']}) deleted" in done.out, done)
+    twin.await_layers(2)
+    equal([s["name"] for s in twin.sets()][-2:], ["p", "r"])
+    for name in "pr":
+        await_true(lambda n=name: is_verified(home, n), "its layers stay in use")
+        twin.snapshot("delete", name)
+    twin.await_layers(0)
+    twin.run_on()
+    twin.stop()
+    twin.judge()
+
+
 def killed_while_layers_go_it_goes_on_at_the_next_start(home):
     twin = Twin(home, 128)
     dice = random.Random(os.environ.get("SEED"))
@@ -329,5 +359,6 @@ if __name__ == "__main__":
          layer_that_a_clone_stands_on_is_not_written_to,
          files_that_no_snapshot_named_stay,
          damaged_snapshot_keeps_all_layers_and_says_so,
+         damaged_snapshot_can_be_deleted_by_its_id,
          killed_while_layers_go_it_goes_on_at_the_next_start,
          start_removes_what_a_kill_has_left_and_says_so])
