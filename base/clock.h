@@ -3,6 +3,7 @@
 #ifndef AMBER_BASE_CLOCK_H
 #define AMBER_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,18 @@ uint64_t clock_wall_ns(void);
  * 2026-11-23T23:47:05.120Z, to text (CLOCK_TEXT_BYTES). Returns text.
  */
 const char *clock_rfc3339(uint64_t wall_ns, char *text);
+
+/*
+ * The same read: seconds with or without a fraction of at most nine digits, Z
+ * at the end, from 1970 to 2261. Returns false, and nothing in *wall_ns, when
+ * it is no such time.
+ */
+bool clock_rfc3339_parse(const char *text, uint64_t *wall_ns);
+
+/*
+ * "500us", "50ms", "1s": a whole number and its unit, up to an hour, in
+ * microseconds. Returns false, and nothing in *us, when it is none.
+ */
+bool clock_us_parse(const char *text, uint64_t *us);
 
 #endif

@@ -9,6 +9,7 @@
 #include "control/layer_op.h"
 #include "control/snapshot_op.h"
 #include "control/text.h"
+#include "snapshot/expires.h"
 
 void api_snapshots(struct call *call)
 {
@@ -98,6 +99,19 @@ static bool is_possible(struct call *call, int kind)
 	return false;
 }
 
+static bool take_limits(struct call *call, struct snapshot_order *o)
+{
+	const char *expires = call_word(call, "expires");
+	struct err e = ERR_NONE;
+
+	o->max_pause_ns = call_number(call, "max_pause_us", 0) * NS_PER_US;
+	if (!*expires ||
+	    !expires_parse(&o->expires_ns, expires, clock_wall_ns(), &e))
+		return true;
+	call_problem(call, PROBLEM_BAD_VALUE, "expires: %s", e.text);
+	return false;
+}
+
 void api_snapshot_create(struct call *call)
 {
 	const char *kind = call_word(call, "kind");
@@ -124,7 +138,7 @@ void api_snapshot_create(struct call *call)
 		o->consistency = SNAPSHOT_QUIESCED;
 	text_copy(o->name, sizeof(o->name), call_word(call, "name"));
 	text_copy(o->purpose, sizeof(o->purpose), call_word(call, "purpose"));
-	if (take_labels(call, o))
+	if (take_limits(call, o) && take_labels(call, o))
 		start(call, &order);
 }
 
@@ -283,6 +297,7 @@ static int take_policy(struct call *call, struct prune_policy *p, struct err *e)
 		p->keep[rule] = (unsigned int)call_number(call, name, 0);
 	}
 	p->max_bytes = call_number(call, "max_bytes", 0);
+	p->only_expired = call_number(call, "expired", 0);
 	p->has_within = *within;
 	if (*within)
 		r = prune_span_parse(&p->within, within, e);

@@ -20,7 +20,7 @@
 #define CALL_PARAMS_MAX	  16 /* of a route */
 #define CALL_QUERY_MAX	  8  /* in a query */
 #define CALL_TEXT_BYTES	  256
-#define CALL_WORDS_MAX	  3
+#define CALL_WORDS_MAX	  4
 #define CALL_WORD_BYTES	  64
 #define CALL_HEADERS_MAX  2
 #define CALL_ANSWER_BYTES (8u << 20) /* no answer is larger */

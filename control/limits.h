@@ -18,6 +18,9 @@
 #define LIMIT_CONNECTION_POOL	  (16u << 10)
 #define LIMIT_WAIT_S		  3600 /* ?wait= */
 
+/* Snapshots */
+#define LIMIT_PAUSE_US 3600000000 /* max_pause_us */
+
 /* JSON */
 #define LIMIT_JSON_DEPTH	 16
 #define LIMIT_JSON_BODY_VALUES	 256 /* values in a request's body */

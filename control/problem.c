@@ -49,6 +49,12 @@ static const struct problem_row table[PROBLEM_COUNT] = {
 			       "the snapshot, or what it stands on, is "
 			       "damaged, "
 			       "changed or another VM's; detail says which" },
+	[PROBLEM_PAUSE_TOO_LONG] = { "pause-too-long", 409, "Pause too long",
+				     "the guest would stand still for longer "
+				     "than the snapshot was allowed" },
+	[PROBLEM_QUOTA] = { "quota", 409, "Quota exceeded",
+			    "the VM's snapshots would take up more than its "
+			    "configuration allows" },
 	[PROBLEM_TOO_LARGE] = { "too-large", 413, "Too large",
 				"the body is larger than the limit" },
 	[PROBLEM_START_FAILED] = { "start-failed", 422, "Start failed",

@@ -7,6 +7,7 @@
 #include "control/api.h"
 #include "control/limits.h"
 #include "control/text.h"
+#include "snapshot/expires.h"
 #include "snapshot/meta.h"
 #include "snapshot/prune.h"
 #include "vmm/vm.h"
@@ -160,6 +161,10 @@ static const struct route_param snapshot_params[] = {
 	  "only the memory that the current snapshot has not" },
 	{ "quiesce", PARAM_BODY, PARAM_BOOL, 1,
 	  "file systems are frozen by the guest's agent meanwhile" },
+	{ "expires", PARAM_BODY, PARAM_WORD, EXPIRES_TEXT,
+	  "1y5m7d2h from now on, or a time: prune removes it then" },
+	{ "max_pause_us", PARAM_BODY, PARAM_NUMBER, LIMIT_PAUSE_US,
+	  "it is given up when the guest has to stand longer; 0: no limit" },
 	BACKGROUND,
 	REASON,
 };
@@ -239,6 +244,8 @@ static const struct route_param prune_params[] = {
 	  "1y5m7d2h: keep what is not that much older than the newest" },
 	{ "max_bytes", PARAM_BODY, PARAM_NUMBER, INT64_MAX,
 	  "then the oldest go until the rest takes up no more; 0: no limit" },
+	{ "expired", PARAM_BODY, PARAM_BOOL, 1,
+	  "only what has expired, which always goes: no rule is needed" },
 	{ "purpose", PARAM_BODY, PARAM_WORD, SNAPSHOT_PURPOSE_MAX,
 	  "only those that are for it" },
 	{ "labels", PARAM_BODY, PARAM_LIST, SNAPSHOT_LABELS_MAX,

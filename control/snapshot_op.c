@@ -118,7 +118,7 @@ int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e)
 
 	if (r)
 		return r;
-	op->request.actor = control_actor(&op->peer);
+	op->request.actor = op->actor;
 	memcpy(op->request.reason, op->reason, sizeof(op->request.reason));
 	op->request.done = on_answer;
 	op->request.ctx = op;
@@ -167,6 +167,10 @@ static enum problem_code code_of(int error)
 		return PROBLEM_UNUSABLE;
 	case -ECANCELED:
 		return PROBLEM_SUPERSEDED;
+	case -ETIME:
+		return PROBLEM_PAUSE_TOO_LONG;
+	case -EDQUOT:
+		return PROBLEM_QUOTA;
 	case -EIO:
 		return PROBLEM_IO_ERROR;
 	default:
@@ -221,15 +225,31 @@ static void tell(struct snapshot_op *op, enum vm_state state)
 	json_decref(json);
 }
 
+static void warn(struct snapshot_op *op, enum vm_state state)
+{
+	if (*op->warning)
+		control_note(op->c,
+			     &(struct event_note){
+				     .kind = "snapshot-quota",
+				     .state = state,
+				     .cause = vm_cause_text(VM_CAUSE_NONE),
+				     .actor = op->actor,
+				     .reason = "",
+				     .text = op->warning,
+			     });
+}
+
 static void note(struct snapshot_op *op, enum vm_state state)
 {
+	if (op->is_own && op->is_unchanged && !op->err.code)
+		return;
 	control_note(
 		op->c,
 		&(struct event_note){
 			.kind = op->err.code ? "snapshot-failed" : "snapshot",
 			.state = state,
 			.cause = vm_cause_text(VM_CAUSE_COMMAND),
-			.actor = control_actor(&op->peer),
+			.actor = op->actor,
 			.reason = op->reason,
 			.text = op->err.code ? op->err.text : op->text,
 			.duration_ns = clock_mono_ns() - op->began_ns,
@@ -248,11 +268,14 @@ static void op_free(struct snapshot_op *op)
 	free(op);
 }
 
-static void on_end(void *ctx)
+static void on_end(void *arg)
 {
-	struct snapshot_op *op = ctx;
+	struct snapshot_op *op = arg;
 	struct control *c = op->c;
+	void (*ended)(void *ctx, const struct err *e) = op->ended;
+	void *ctx = op->ctx;
 	struct vm_status status;
+	struct err err;
 
 	if (op->has_thread)
 		pthread_join(op->thread, NULL);
@@ -267,8 +290,12 @@ static void on_end(void *ctx)
 		c->agent_thaws = false;
 	vm_status(c->vm, &status);
 	note(op, status.state);
+	warn(op, status.state);
 	tell(op, status.state);
+	err = op->err;
 	op_free(op);
+	if (ended)
+		ended(ctx, &err);
 	layer_op_start(c);
 }
 
@@ -289,6 +316,16 @@ static const char *const kinds[] = {
 	[OP_CHANGE] = "change", [OP_PRUNE] = "prune",
 	[OP_DIFF] = "diff",	[OP_ADOPT] = "adopt",
 };
+
+/* One that stands already does not stand longer for it. */
+static void allow_pause(struct snapshot_op *op)
+{
+	struct vm_status status;
+
+	vm_status(op->c->vm, &status);
+	if (status.state != VM_RUNNING)
+		op->order.take.max_pause_ns = 0;
+}
 
 static void take_disk_sizes(struct snapshot_op *op)
 {
@@ -318,12 +355,9 @@ bool snapshot_op_has_disks(const struct control *c)
 	return c->snapshot_op && c->snapshot_op->is_offline;
 }
 
-int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
-		      struct err *e)
+static int check_start(const struct control *c,
+		       const struct snapshot_op_order *order, struct err *e)
 {
-	struct control *c = call->control;
-	struct snapshot_op *op;
-
 	if (c->dir < 0)
 		return err_set(e, -EOPNOTSUPP,
 			       "this VM has no directory for snapshots");
@@ -332,16 +366,23 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 			       "another operation on snapshots is under way");
 	if (order->kind == OP_CREATE && !vm_machine(c->vm) && !is_stopped(c))
 		return err_set(e, -EBUSY, "the machine is not there yet");
+	return 0;
+}
+
+static int prepare(struct snapshot_op **out, struct control *c,
+		   const struct snapshot_op_order *order, struct err *e)
+{
+	int r = check_start(c, order, e);
+	struct snapshot_op *op;
+
+	if (r)
+		return r;
 	op = calloc(1, sizeof(*op));
 	if (!op)
 		return err_sys(e, -ENOMEM, "snapshot");
 	op->progress = progress_create();
 	op->c = c;
-	op->call = call;
 	op->order = *order;
-	op->peer = call->peer;
-	text_copy(op->reason, sizeof(op->reason), call->text);
-	op->began_ns = call->began_ns;
 	op->submit_msg = (struct loop_msg){ .run = on_submit, .ctx = op };
 	op->freeze_msg = (struct loop_msg){ .run = on_freeze, .ctx = op };
 	op->end_msg = (struct loop_msg){ .run = on_end, .ctx = op };
@@ -353,16 +394,55 @@ int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 	op->order.take.progress = op->progress;
 	take_disk_sizes(op);
 	op->is_offline = order->kind == OP_CREATE && !vm_machine(c->vm);
-	c->snapshot_op = op;
-	op->id = ops_begin(c, kinds[order->kind]);
-	if (order->background) {
-		op->call = NULL;
-		api_op_begun(call, op->id);
-	} else {
+	allow_pause(op);
+	*out = op;
+	return 0;
+}
+
+static void begin(struct snapshot_op *op)
+{
+	op->c->snapshot_op = op;
+	op->id = ops_begin(op->c, kinds[op->order.kind]);
+	if (!layer_op_cancel(op->c))
+		snapshot_op_go(op->c);
+}
+
+int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
+		      struct err *e)
+{
+	struct snapshot_op *op;
+	int r = prepare(&op, call->control, order, e);
+
+	if (r)
+		return r;
+	op->actor = control_actor(&call->peer);
+	text_copy(op->reason, sizeof(op->reason), call->text);
+	op->began_ns = call->began_ns;
+	if (!order->background) {
+		op->call = call;
 		call->cancel = on_cancel;
 	}
-	if (!layer_op_cancel(c))
-		snapshot_op_go(c);
+	begin(op);
+	if (order->background)
+		api_op_begun(call, op->id);
+	return 0;
+}
+
+int snapshot_op_begin(struct control *c, const struct snapshot_op_asker *asker,
+		      const struct snapshot_op_order *order, struct err *e)
+{
+	struct snapshot_op *op;
+	int r = prepare(&op, c, order, e);
+
+	if (r)
+		return r;
+	op->is_own = true;
+	op->actor = asker->actor;
+	op->ended = asker->ended;
+	op->ctx = asker->ctx;
+	text_copy(op->reason, sizeof(op->reason), asker->reason);
+	op->began_ns = clock_mono_ns();
+	begin(op);
 	return 0;
 }
 

@@ -40,6 +40,7 @@ struct snapshot_op_order {
 	bool paused, safety, force;
 	bool children; /* OP_DELETE */
 	bool quiesce;  /* OP_CREATE: file systems frozen by the agent */
+	bool verify;   /* OP_CREATE: it is read again, and checked */
 	struct snapshot_change change; /* OP_CHANGE */
 	struct prune_order prune;      /* OP_PRUNE */
 };
@@ -51,6 +52,20 @@ struct snapshot_op_order {
  */
 int snapshot_op_start(struct call *call, const struct snapshot_op_order *order,
 		      struct err *e);
+
+/* Who has something done without a call: a policy. */
+struct snapshot_op_asker {
+	struct vm_actor actor;
+	const char *reason; /* copied */
+	/* It has ended, as the last thing of it: another one may begin. e:
+	 * its code is 0 if all went well. Not called when it is abandoned. */
+	void (*ended)(void *ctx, const struct err *e);
+	void *ctx;
+};
+
+/* The same; a prune that removes nothing is no event. */
+int snapshot_op_begin(struct control *c, const struct snapshot_op_asker *asker,
+		      const struct snapshot_op_order *order, struct err *e);
 
 /* Layers are no longer merged: the one that waits for that begins. */
 void snapshot_op_go(struct control *c);

@@ -16,10 +16,13 @@ struct snapshot_op {
 	struct control *c;
 	struct call *call; /* NULL: nobody waits for it */
 	uint64_t id;
-	struct progress *progress; /* owned */
+	struct progress *progress;		       /* owned */
+	bool is_own;				       /* there was no call */
+	void (*ended)(void *ctx, const struct err *e); /* or NULL */
+	void *ctx;				       /* of that */
 	struct snapshot_op_order order;
 	struct buf config; /* config.json, for the set */
-	struct peer peer;
+	struct vm_actor actor;
 	char reason[CALL_TEXT_BYTES];
 	uint64_t began_ns;
 	pthread_t thread;
@@ -42,6 +45,7 @@ struct snapshot_op {
 	/* The outcome, for the loop. */
 	struct err err;
 	char text[VM_TEXT_MAX + 1];
+	char warning[VM_TEXT_MAX + 1]; /* "": there is none */
 	json_t *set; /* of the snapshot that was taken or gone back to */
 	json_t *pruned, *diff; /* docs/api.md */
 	json_t *list;	       /* all there are now */

@@ -13,6 +13,7 @@
 #include "snapshot/diff.h"
 #include "snapshot/import.h"
 #include "snapshot/remove.h"
+#include "snapshot/verify.h"
 
 /* --- taking -------------------------------------------------------- */
 
@@ -45,6 +46,18 @@ static int take_offline(struct snapshot_op *op, struct err *e)
 	return r;
 }
 
+/* It stays, should it be damaged: somebody may want to look. */
+static int verify_taken(const struct snapshot_op *op,
+			const struct snapshot_meta *m, struct err *e)
+{
+	struct verify_figures figures;
+	int r = snapshot_verify(op->c->dir, op->c->config, m, &figures, e);
+
+	return r ? err_prefix(e, "snapshot %s (%s) was taken, but", m->name,
+			      m->id)
+		 : 0;
+}
+
 static int take(struct snapshot_op *op, struct err *e)
 {
 	struct snapshot_take *t;
@@ -65,6 +78,8 @@ static int take(struct snapshot_op *op, struct err *e)
 		r = snapshot_finish(t, op->result.duration_ns, e);
 	if (!r)
 		describe_taken(op, t);
+	if (!r && op->order.verify)
+		r = verify_taken(op, snapshot_taken(t), e);
 	snapshot_end(t);
 	return r;
 }
@@ -80,6 +95,7 @@ static int take_safety(struct snapshot_op *op, struct err *e)
 		  "pre-restore");
 	op->order.take.name[0] = '\0';
 	op->order.quiesce = false;
+	op->order.verify = false;
 	r = take(op, e);
 	json_decref(op->set);
 	op->set = NULL;

@@ -157,6 +157,7 @@ static int make_place(struct snapshot_import *k, struct err *e)
 		return k->set;
 	memcpy(k->meta.id, k->id, sizeof(k->id));
 	k->meta.base[0] = '\0'; /* all of its memory is in the stream */
+	k->meta.expires_ns = 0; /* it was taken out to be kept */
 	for (i = 0; i < k->meta.disks && !r; i++)
 		r = fit_disk(k, i, e);
 	return r;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json_in.h"
 #include "base/name.h"
 
@@ -100,22 +101,25 @@ static json_t *verdict_json(const struct snapshot_verdict *v)
 
 json_t *snapshot_meta_json(const struct snapshot_meta *m)
 {
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, "
-			 "s:s, s:s, s:s, "
-			 "s:i, s:I, s:I, s:I, s:I, s:b, s:o*, s:o, s:o}",
-			 "format", SNAPSHOT_FORMAT, "id", m->id, "name",
-			 m->name, "parent", m->parent, "base", m->base, "kind",
-			 snapshot_kind_text(m->kind), "consistency",
-			 snapshot_consistency_text(m->consistency), "purpose",
-			 m->purpose, "created", m->created, "created_ns",
-			 (json_int_t)m->created_ns, "vm", m->vm, "uuid",
-			 m->uuid, "amber", m->version, "cpus", (int)m->cpus,
-			 "memory_bytes", (json_int_t)m->memory_bytes, "pages",
-			 (json_int_t)m->pages, "pause_ns",
-			 (json_int_t)m->pause_ns, "took_ns",
-			 (json_int_t)m->took_ns, "pinned", m->is_pinned,
-			 "verdict", verdict_json(&m->verdict), "labels",
-			 labels_json(m), "disks", disks_json(m));
+	char expires[CLOCK_TEXT_BYTES];
+
+	return json_pack(
+		"{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, "
+		"s:s*, s:s, s:s, s:s, "
+		"s:i, s:I, s:I, s:I, s:I, s:b, s:o*, s:o, s:o}",
+		"format", SNAPSHOT_FORMAT, "id", m->id, "name", m->name,
+		"parent", m->parent, "base", m->base, "kind",
+		snapshot_kind_text(m->kind), "consistency",
+		snapshot_consistency_text(m->consistency), "purpose",
+		m->purpose, "created", m->created, "created_ns",
+		(json_int_t)m->created_ns, "expires",
+		m->expires_ns ? clock_rfc3339(m->expires_ns, expires) : NULL,
+		"vm", m->vm, "uuid", m->uuid, "amber", m->version, "cpus",
+		(int)m->cpus, "memory_bytes", (json_int_t)m->memory_bytes,
+		"pages", (json_int_t)m->pages, "pause_ns",
+		(json_int_t)m->pause_ns, "took_ns", (json_int_t)m->took_ns,
+		"pinned", m->is_pinned, "verdict", verdict_json(&m->verdict),
+		"labels", labels_json(m), "disks", disks_json(m));
 }
 
 int snapshot_meta_print(const struct snapshot_meta *m, struct buf *out,
@@ -304,6 +308,9 @@ static void read_all(struct reader *r, struct snapshot_meta *m)
 	text(r, "purpose", m->purpose, sizeof(m->purpose));
 	text(r, "created", m->created, sizeof(m->created));
 	m->created_ns = number(r, "created_ns", INT64_MAX);
+	if (json_object_get(r->json, "expires") &&
+	    !clock_rfc3339_parse(string(r, "expires"), &m->expires_ns))
+		bad(r, "expires", "a time such as 2026-11-23T23:47:05Z");
 	text(r, "vm", m->vm, sizeof(m->vm));
 	text(r, "uuid", m->uuid, sizeof(m->uuid));
 	text(r, "amber", m->version, sizeof(m->version));

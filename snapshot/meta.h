@@ -74,6 +74,7 @@ struct snapshot_meta {
 	uint64_t pages;	   /* of memory, in the set */
 	uint64_t pause_ns; /* the guest stood still for */
 	uint64_t took_ns;
+	uint64_t expires_ns; /* 0: never */
 	bool is_pinned;
 	struct snapshot_verdict verdict;
 	struct vm_label label[SNAPSHOT_LABELS_MAX];

@@ -37,6 +37,8 @@ static const char *const reasons[PRUNE_REASONS] = {
 	[PRUNE_PASSED_OVER] = "not asked about",
 	[PRUNE_STOOD_ON] = "memory stands on it",
 	[PRUNE_FREE] = "fits",
+	[PRUNE_UNEXPIRED] = "not expired",
+	[PRUNE_EXPIRED] = "expired",
 	[PRUNE_NO_RULE] = "no rule keeps it",
 	[PRUNE_TOO_MUCH] = "too many bytes",
 };
@@ -146,6 +148,22 @@ static int64_t bucket_of(enum prune_rule rule, uint64_t ns)
 	return strtoll(text, NULL, 10) / less[rule];
 }
 
+uint64_t prune_span_after(uint64_t ns, const struct prune_span *span)
+{
+	time_t seconds = (time_t)(ns / NS_PER_S);
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	tm.tm_year += (int)span->years;
+	tm.tm_mon += (int)span->months;
+	tm.tm_mday += (int)span->days;
+	tm.tm_hour += (int)span->hours;
+	seconds = timegm(&tm);
+	if ((uint64_t)seconds > INT64_MAX / NS_PER_S)
+		return INT64_MAX;
+	return (uint64_t)seconds * NS_PER_S + ns % NS_PER_S;
+}
+
 /* The moment that lies span before ns; 0: before the epoch. */
 static uint64_t before(uint64_t ns, const struct prune_span *span)
 {
@@ -220,7 +238,7 @@ static void judge(struct decision *d, size_t n)
 	for (rule = 0; rule < PRUNE_RULES; rule++)
 		apply_rule(d, (enum prune_rule)rule, n);
 	if (!d->has_rules)
-		keep(d, i, PRUNE_FREE);
+		keep(d, i, d->policy->max_bytes ? PRUNE_FREE : PRUNE_UNEXPIRED);
 	if (!d->out[i].keeps)
 		d->out[i].reasons = 1u << PRUNE_NO_RULE;
 }
@@ -284,15 +302,22 @@ bool prune_is_empty(const struct prune_policy *p)
 	for (rule = 0; rule < PRUNE_RULES; rule++)
 		if (p->keep[rule])
 			return false;
-	return !p->has_within && !p->max_bytes;
+	return !p->has_within && !p->max_bytes && !p->only_expired;
 }
 
-static void prepare(struct decision *d, size_t count)
+static bool is_over(const struct prune_item *item, uint64_t now_ns)
+{
+	return item->expires_ns && item->expires_ns <= now_ns &&
+	       !item->is_pinned && !item->is_current;
+}
+
+static void prepare(struct decision *d, size_t count, uint64_t now_ns)
 {
 	struct prune_policy rest = *d->policy;
 	size_t i;
 
 	rest.max_bytes = 0;
+	rest.only_expired = false;
 	d->has_rules = !prune_is_empty(&rest);
 	memcpy(d->left, d->policy->keep, sizeof(d->left));
 	memset(d->bucket, 0xff, sizeof(d->bucket)); /* nobody's */
@@ -300,6 +325,8 @@ static void prepare(struct decision *d, size_t count)
 	for (i = 0; i < count; i++)
 		if (d->items[i].is_passed_over)
 			keep(d, i, PRUNE_PASSED_OVER);
+		else if (is_over(&d->items[i], now_ns))
+			d->out[i].reasons = 1u << PRUNE_EXPIRED;
 		else
 			d->order[d->count++] = i;
 }
@@ -314,7 +341,7 @@ int prune_decide(const struct prune_policy *policy,
 	d.order = calloc(count + 1, sizeof(*d.order));
 	if (!d.order)
 		return -ENOMEM;
-	prepare(&d, count);
+	prepare(&d, count, now_ns);
 	/* glibc: the last argument is passed on, not changed. */
 	qsort_r(d.order, d.count, sizeof(*d.order), newest_first,
 		(void *)(uintptr_t)items);

@@ -6,8 +6,9 @@
  * Each rule walks from the newest to the oldest and keeps the newest of every
  * hour, day..., until it has kept as many as it may; one that could keep more
  * keeps the oldest of all, too. One snapshot may be kept by several rules.
- * INV-1: who is pinned or current stays, and what those that stay
- * stand on. INV-2: pruning what pruning has left
+ * One whose time is over goes whatever the rules are, and has no place in them;
+ * until then it is one like all others. INV-1: who is pinned or current stays,
+ * and what those that stay stand on. INV-2: pruning what pruning has left
  * removes nothing.
  */
 #ifndef AMBER_SNAPSHOT_PRUNE_H
@@ -43,10 +44,12 @@ struct prune_policy {
 	bool has_within;
 	struct prune_span within; /* of the newest that is not of the future */
 	uint64_t max_bytes;	  /* together; 0: no limit */
+	bool only_expired;	  /* it is no mistake that there is no rule */
 };
 
 struct prune_item {
 	uint64_t created_ns, bytes;
+	uint64_t expires_ns; /* 0: never */
 	bool is_pinned, is_current;
 	bool is_passed_over; /* it is not asked about: it stays, uncounted */
 	size_t base; /* 1 + the number of the one its memory stands on; 0: none
@@ -61,10 +64,12 @@ enum prune_reason {
 	PRUNE_PINNED,
 	PRUNE_CURRENT,
 	PRUNE_PASSED_OVER,
-	PRUNE_STOOD_ON, /* the memory of one that stays stands on it */
-	PRUNE_FREE,	/* there is no rule but that of bytes */
-	PRUNE_NO_RULE,	/* removed: no rule keeps it */
-	PRUNE_TOO_MUCH, /* removed: all together are more than max_bytes */
+	PRUNE_STOOD_ON,	 /* the memory of one that stays stands on it */
+	PRUNE_FREE,	 /* there is no rule but that of bytes */
+	PRUNE_UNEXPIRED, /* and there is no rule */
+	PRUNE_EXPIRED,	 /* removed: its time is over */
+	PRUNE_NO_RULE,	 /* removed: no rule keeps it */
+	PRUNE_TOO_MUCH,	 /* removed: all together are more than max_bytes */
 	PRUNE_REASONS
 };
 
@@ -83,6 +88,9 @@ int prune_span_parse(struct prune_span *out, const char *text, struct err *e);
 /* The same text back, in that order. */
 const char *prune_span_text(const struct prune_span *span,
 			    char text[PRUNE_SPAN_TEXT]);
+
+/* The moment that lies span behind ns, by the calendar. */
+uint64_t prune_span_after(uint64_t ns, const struct prune_span *span);
 
 /* Does it say nothing at all? */
 bool prune_is_empty(const struct prune_policy *policy);

@@ -92,6 +92,7 @@ static void describe_items(struct prune *p)
 		p->item[i] = (struct prune_item){
 			.created_ns = m->created_ns,
 			.bytes = p->size[i].total,
+			.expires_ns = m->expires_ns,
 			.is_pinned = m->is_pinned,
 			.is_current = !strcmp(m->id, current),
 			.is_passed_over = !is_asked(p->order, m),
@@ -227,7 +228,8 @@ int snapshot_prune(int dir, const struct vm_config *config,
 	if (prune_is_empty(&order->policy))
 		return err_set(e, -EINVAL,
 			       "nothing says which snapshots are kept "
-			       "(--keep-last, --keep-within, --max-bytes...)");
+			       "(--keep-last, --keep-within, --max-bytes, "
+			       "--expired...)");
 	r = decide(&p, e);
 	if (!r && !order->is_dry_run)
 		r = remove_all(&p, e);

@@ -113,6 +113,7 @@ static int describe(struct snapshot_take *t, const struct snapshot_order *o,
 	m->cpus = t->config->cpus;
 	m->memory_bytes = t->config->memory_bytes;
 	m->is_pinned = o->is_pinned;
+	m->expires_ns = o->expires_ns;
 	memcpy(m->label, o->label, sizeof(m->label));
 	m->labels = o->labels;
 	store_current(t->dir, m->parent);
@@ -229,6 +230,7 @@ int snapshot_begin(struct snapshot_take **out, int dir,
 	t->began_ns = clock_mono_ns();
 	t->is_tracked = order->incremental;
 	t->progress = order->progress;
+	t->max_pause_ns = order->max_pause_ns;
 	buf_init(&t->state, MACHINE_STATE_BYTES);
 	r = make_ready(t, order, e);
 	if (r)
@@ -287,9 +289,22 @@ static int freeze_memory(struct snapshot_take *t, struct machine *m,
 	return machine_freeze_memory(m, &t->freeze, &order, e);
 }
 
+static int check_pause(const struct snapshot_take *t, uint64_t pause_ns,
+		       struct err *e)
+{
+	if (!t->max_pause_ns || pause_ns <= t->max_pause_ns)
+		return 0;
+	return err_set(e, -ETIME,
+		       "given up: the guest stood still for %llu us, more than "
+		       "the %llu us that it may (max-pause)",
+		       (unsigned long long)(pause_ns / NS_PER_US),
+		       (unsigned long long)(t->max_pause_ns / NS_PER_US));
+}
+
 int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 {
 	struct snapshot_take *t = ctx;
+	uint64_t began = clock_mono_ns();
 	int r = 0;
 
 	*is_lost = false;
@@ -299,6 +314,8 @@ int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 		r = remember_disks(t, m, e);
 	if (!r && has_memory(t))
 		r = freeze_memory(t, m, e);
+	if (!r)
+		r = check_pause(t, clock_mono_ns() - began, e);
 	if (!r)
 		r = push_disks(t, m, e);
 	KILL_POINT("snapshot-moment");
@@ -323,9 +340,9 @@ static int wait_for_memory(struct snapshot_take *t, struct err *e)
 
 int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e)
 {
-	int r = 0;
+	int r = check_pause(t, pause_ns, e);
 
-	if (has_memory(t)) {
+	if (!r && has_memory(t)) {
 		r = file_commit(t->set, STORE_STATE, t->state.data,
 				t->state.len, FILE_DURABLE, e);
 		if (!r)

@@ -27,6 +27,8 @@ struct snapshot_order {
 	const char *version;	 /* of amber */
 	const char *config_json; /* kept in the set; borrowed */
 	bool is_pinned;
+	uint64_t expires_ns;   /* 0: never */
+	uint64_t max_pause_ns; /* that the guest may stand; 0: as it comes */
 	/* Only the memory that is not the current snapshot's any more; a full
 	 * one where there is none to stand on. */
 	bool incremental;
@@ -48,10 +50,16 @@ int snapshot_begin(struct snapshot_take **out, int dir,
 		   const struct vm_config *config,
 		   const struct snapshot_order *order, struct err *e);
 
-/* A vm_still's work; ctx is the take. It loses no machine. */
+/*
+ * A vm_still's work; ctx is the take. It loses no machine. -ETIME: longer than
+ * it may; nothing was done to the disks.
+ */
 int snapshot_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e);
 
-/* pause_ns: how long the guest stood, for the record. Errors: -ENOSPC... */
+/*
+ * pause_ns: how long the guest stood, for the record. Errors: -ENOSPC...,
+ * -ETIME (longer than it may).
+ */
 int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e);
 
 /*

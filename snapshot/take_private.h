@@ -23,6 +23,7 @@ struct snapshot_take {
 	struct progress *progress; /* borrowed, or NULL */
 	struct buf state;
 	uint64_t began_ns;
+	uint64_t max_pause_ns;
 };
 
 #endif

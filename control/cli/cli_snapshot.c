@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "control/cli/cli_handlers.h"
 #include "control/cli/cli_out.h"
+#include "snapshot/expires.h"
 #include "snapshot/meta.h"
 
 static const struct operation {
@@ -22,7 +24,8 @@ static const struct operation {
 	/* Before a VM is looked for: are the values right? Or NULL. */
 	int (*check)(const struct cli *cli, struct err *e);
 } operations[] = {
-	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create, NULL },
+	{ "create", 1, 2, "NAME [SNAPSHOT]", cli_snapshot_create,
+	  cli_snapshot_create_check },
 	{ "list", 1, 1, "NAME", cli_snapshot_list, cli_snapshot_list_check },
 	{ "show", 2, 2, "NAME SNAPSHOT", cli_snapshot_show, NULL },
 	{ "diff", 3, 3, "NAME SNAPSHOT SNAPSHOT", cli_snapshot_diff, NULL },
@@ -123,15 +126,50 @@ json_t *cli_snapshot_labels(const struct cli *cli)
 	return all;
 }
 
+int cli_snapshot_limits(const struct cli *cli, struct snapshot_order *o,
+			struct err *e)
+{
+	const char *expires = cli_value(cli, CLI_EXPIRES);
+	const char *pause = cli_value(cli, CLI_MAX_PAUSE);
+	uint64_t us = 0;
+
+	if (expires &&
+	    expires_parse(&o->expires_ns, expires, clock_wall_ns(), e))
+		return err_prefix(e, "snapshot create: --expires");
+	if (pause && (!clock_us_parse(pause, &us) || !us))
+		return err_set(e, -EINVAL,
+			       "snapshot create: --max-pause: '%.40s' is no "
+			       "time such as 500us, 50ms or 1s",
+			       pause);
+	o->max_pause_ns = us * NS_PER_US;
+	return 0;
+}
+
+int cli_snapshot_create_check(const struct cli *cli, struct err *e)
+{
+	struct snapshot_order o = { .labels = 0 };
+
+	return cli_snapshot_limits(cli, &o, e);
+}
+
 int cli_snapshot_create(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e)
 {
+	struct snapshot_order o = { .labels = 0 };
 	json_t *body;
+	int r;
 
 	(void)status;
 	if (!vm->alive)
 		return cli_snapshot_create_offline(cli, vm, e);
+	r = cli_snapshot_limits(cli, &o, e);
+	if (r)
+		return r;
 	body = json_object();
+	set_text(body, "expires", cli_value(cli, CLI_EXPIRES));
+	json_object_set_new(
+		body, "max_pause_us",
+		json_integer((json_int_t)(o.max_pause_ns / NS_PER_US)));
 	set_text(body, "name", snapshot_arg(cli));
 	set_text(body, "kind", cli_value(cli, CLI_KIND));
 	set_text(body, "purpose", cli_value(cli, CLI_PURPOSE));

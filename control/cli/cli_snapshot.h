@@ -8,6 +8,7 @@
 #include "control/cli/cli.h"
 #include "control/cli/cli_vm.h"
 #include "snapshot/meta.h"
+#include "snapshot/take.h"
 
 /*
  * Each: vm is open, args[1] its name; what was printed is all there is to say.
@@ -42,6 +43,9 @@ int cli_snapshot_show(const struct cli *cli, struct cli_vm *vm, int *status,
 int cli_snapshot_verify(const struct cli *cli, struct cli_vm *vm, int *status,
 			struct err *e);
 
+/* --expires and --max-pause into o. */
+int cli_snapshot_limits(const struct cli *cli, struct snapshot_order *o,
+			struct err *e);
 /* The labels of the line, as a list of texts. */
 json_t *cli_snapshot_labels(const struct cli *cli);
 /* N runs from a rewind to the guest's end; *status: of the first bad one. */
@@ -68,6 +72,7 @@ int cli_snapshot_restore_as(const struct cli *cli, struct cli_vm *vm,
 int cli_snapshot_try_check(const struct cli *cli, struct err *e);
 int cli_snapshot_restore_check(const struct cli *cli, struct err *e);
 int cli_snapshot_list_check(const struct cli *cli, struct err *e);
+int cli_snapshot_create_check(const struct cli *cli, struct err *e);
 int cli_snapshot_prune_check(const struct cli *cli, struct err *e);
 int cli_snapshot_export_check(const struct cli *cli, struct err *e);
 int cli_snapshot_import_check(const struct cli *cli, struct err *e);

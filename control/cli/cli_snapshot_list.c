@@ -16,9 +16,10 @@
 #include "control/cli/term_table.h"
 #include "snapshot/size.h"
 
-#define OUT_BYTES (4u << 20)
-#define PAGE	  4096ULL
-#define DEEP	  64 /* where a tree is not drawn deeper */
+#define OUT_BYTES    (4u << 20)
+#define PAGE	     4096ULL
+#define DEEP	     64 /* where a tree is not drawn deeper */
+#define EXPIRY_BYTES (TERM_HUMAN_BYTES + 32)
 
 /* --- order ----------------------------------------------------------- */
 
@@ -108,12 +109,29 @@ static uint64_t age_us(const struct snapshot_meta *m)
 	return now > m->created_ns ? (now - m->created_ns) / NS_PER_US : 0;
 }
 
+/* " (expires in 6 d 23 h)", " (expired)", "" */
+static const char *expiry_text(const struct snapshot_meta *m,
+			       char text[EXPIRY_BYTES])
+{
+	uint64_t now = clock_wall_ns();
+	char left[TERM_HUMAN_BYTES];
+
+	if (!m->expires_ns)
+		return "";
+	if (m->expires_ns <= now)
+		return " (expired)";
+	snprintf(text, EXPIRY_BYTES, " (expires in %s)",
+		 term_duration_us((m->expires_ns - now) / NS_PER_US, left));
+	return text;
+}
+
 static void add_row(struct view *v, const struct row *row, const char *indent)
 {
 	const struct snapshot_meta *m = row->m;
 	bool is_current = !strcmp(m->id, v->current);
 	char memory[TERM_HUMAN_BYTES], size[TERM_HUMAN_BYTES];
 	char age[TERM_HUMAN_BYTES], pause[TERM_HUMAN_BYTES];
+	char expires[EXPIRY_BYTES];
 	struct term_table *t = &v->table;
 
 	term_table_add(t, is_current ? TERM_BOLD : TERM_PLAIN, "%s%s%s", indent,
@@ -128,8 +146,9 @@ static void add_row(struct view *v, const struct row *row, const char *indent)
 	term_table_add(t, TERM_PLAIN, "%s", term_duration_us(age_us(m), age));
 	term_table_add(t, TERM_PLAIN, "%s",
 		       term_duration_us(m->pause_ns / NS_PER_US, pause));
-	term_table_add(t, TERM_PLAIN, "%s%s", m->purpose,
-		       m->is_pinned ? " (pinned)" : "");
+	term_table_add(t, TERM_PLAIN, "%s%s%s", m->purpose,
+		       m->is_pinned ? " (pinned)" : "",
+		       expiry_text(m, expires));
 }
 
 /* Children under their parents; one whose parent is gone is a root. */
@@ -292,6 +311,7 @@ static void print_set(struct buf *out, const struct snapshot_meta *m,
 {
 	char bytes[TERM_HUMAN_BYTES], all[TERM_HUMAN_BYTES];
 	char us[TERM_HUMAN_BYTES];
+	char when[CLOCK_TEXT_BYTES], expires[EXPIRY_BYTES];
 	unsigned int i;
 
 	line(out, "snapshot:", m->name);
@@ -305,6 +325,10 @@ static void print_set(struct buf *out, const struct snapshot_meta *m,
 		   snapshot_consistency_text(m->consistency),
 		   m->is_pinned ? ", pinned" : "");
 	line(out, "purpose:", m->purpose);
+	if (m->expires_ns)
+		buf_printf(out, "%-13s %s%s\n",
+			   "expires:", clock_rfc3339(m->expires_ns, when),
+			   expiry_text(m, expires));
 	for (i = 0; i < m->labels; i++)
 		buf_printf(out, "%-13s %s=%s\n",
 			   i ? "" : "labels:", m->label[i].key,

@@ -100,6 +100,9 @@ int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 
 	if (r)
 		return r;
+	r = cli_snapshot_limits(cli, &o, e);
+	if (r)
+		return r;
 	lock = cli_snapshot_lock(vm, e);
 	if (lock < 0)
 		return lock;

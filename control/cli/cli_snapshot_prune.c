@@ -51,6 +51,7 @@ static int take_limits(const struct cli *cli, struct prune_policy *p,
 	const char *bytes = cli_value(cli, CLI_MAX_BYTES);
 	int r = 0;
 
+	p->only_expired = cli_has(cli, CLI_EXPIRED);
 	p->has_within = within;
 	if (within && prune_span_parse(&p->within, within, e))
 		return err_prefix(e, "snapshot prune: --keep-within");
@@ -99,7 +100,8 @@ int cli_snapshot_prune_check(const struct cli *cli, struct err *e)
 	if (!r && prune_is_empty(&o.policy))
 		r = err_set(e, -EINVAL,
 			    "snapshot prune: which are kept? (--keep-last, "
-			    "--keep-daily, --keep-within, --max-bytes...)");
+			    "--keep-daily, --keep-within, --max-bytes, "
+			    "--expired...)");
 	return r;
 }
 
@@ -108,9 +110,10 @@ int cli_snapshot_prune_check(const struct cli *cli, struct err *e)
 static json_t *body_of(const struct cli *cli, const struct prune_order *o)
 {
 	const char *within = cli_value(cli, CLI_KEEP_WITHIN);
-	json_t *body = json_pack("{s:b, s:s, s:I}", "dry_run", o->is_dry_run,
-				 "purpose", o->purpose, "max_bytes",
-				 (json_int_t)o->policy.max_bytes);
+	json_t *body = json_pack("{s:b, s:b, s:s, s:I}", "dry_run",
+				 o->is_dry_run, "expired",
+				 o->policy.only_expired, "purpose", o->purpose,
+				 "max_bytes", (json_int_t)o->policy.max_bytes);
 	char name[32];
 	int rule;
 

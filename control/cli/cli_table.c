@@ -298,7 +298,8 @@ static const struct cli_command rows[] = {
 	"--max-bytes, the oldest. The rules are restic's: each goes from the "
 	"newest back; one that could keep more keeps the oldest of all as well. "
 	"Pinned ones and the current one always stay, and what the memory of "
-	"those that stay stands on.\n\n"
+	"those that stay stands on. What was created with --expires goes when its "
+	"time is over, with any rule or with --expired.\n\n"
 	"export NAME SNAPSHOT [FILE] writes all of it into one tar archive, each "
 	"disk as one image; import NAME [FILE] makes a snapshot of the same VM of "
 	"it again. Without FILE, or for -, it goes through standard output and "
@@ -306,12 +307,12 @@ static const struct cli_command rows[] = {
 	.role = "operator", .word = CLI_WORD_VM,
 	.min_args = 2, .max_args = 3 + 16,
 	.options = { CLI_KIND, CLI_INCREMENTAL, CLI_QUIESCE, CLI_PURPOSE, CLI_SNAPSHOT_LABEL, CLI_PIN,
-		     CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD, CLI_AS, CLI_SET_KEY, CLI_TRY, CLI_TRY_EXPECT, CLI_TRY_PROBE,
+		     CLI_EXPIRES, CLI_MAX_PAUSE, CLI_TREE, CLI_SORT, CLI_PAUSED, CLI_NO_SAFETY, CLI_ONLY, CLI_FORCE_OLD, CLI_AS, CLI_SET_KEY, CLI_TRY, CLI_TRY_EXPECT, CLI_TRY_PROBE,
 		     CLI_RUNS, CLI_WAIT_TIMEOUT,
 		     CLI_CHILDREN, CLI_NO_MERGE,
 		     CLI_KEEP_LAST, CLI_KEEP_HOURLY, CLI_KEEP_DAILY,
 		     CLI_KEEP_WEEKLY, CLI_KEEP_MONTHLY, CLI_KEEP_YEARLY,
-		     CLI_KEEP_WITHIN, CLI_MAX_BYTES, CLI_DRY_RUN, CLI_IMPORT_NAME,
+		     CLI_KEEP_WITHIN, CLI_MAX_BYTES, CLI_EXPIRED, CLI_DRY_RUN, CLI_IMPORT_NAME,
 		     CLI_REASON, CLI_JSON, CLI_HELP },
 	.examples = { "amber snapshot create web before-upgrade",
 		      "amber snapshot list web --tree",

@@ -11,11 +11,19 @@
 
 #define ITEMS_MAX 64
 
+static uint64_t now(void)
+{
+	return 1798761600 * NS_PER_S; /* 2027-01-01 */
+}
+
 static struct prune_item item[ITEMS_MAX];
 static struct prune_verdict verdict[ITEMS_MAX];
 static size_t items;
 
-/* "2026-03-29T01:30 ...": UTC; a '!' behind one pins it, '*' is current. */
+/*
+ * "2026-03-29T01:30 ...": UTC; a '!' behind one pins it, '*' is current, of '+'
+ * the time is over.
+ */
 static void read_times(const char *text)
 {
 	const char *rest;
@@ -29,10 +37,12 @@ static void read_times(const char *text)
 		ck_assert_msg(rest != NULL, "no time: %s", text);
 		item[items].created_ns = (uint64_t)timegm(&tm) * NS_PER_S;
 		item[items].bytes = 100;
-		for (; *rest == '!' || *rest == '*' || *rest == '-'; rest++) {
+		for (; *rest && strchr("!*-+", *rest); rest++) {
 			item[items].is_pinned |= *rest == '!';
 			item[items].is_current |= *rest == '*';
 			item[items].is_passed_over |= *rest == '-';
+			if (*rest == '+')
+				item[items].expires_ns = now();
 		}
 		items++;
 		text = rest + strspn(rest, " ");
@@ -128,6 +138,18 @@ static const struct prune_case {
 	  "2026-01-01T00:00 2026-01-02T00:00 2026-01-03T00:00-",
 	  "-kk",
 	  { .keep[PRUNE_LAST] = 1 } },
+	{ "whose time is over goes, and takes no place",
+	  "2026-01-01T00:00 2026-01-02T00:00 2026-01-03T00:00+",
+	  "-k-",
+	  { .keep[PRUNE_LAST] = 1 } },
+	{ "unless it is pinned, current or not asked about",
+	  "2026-01-01T00:00!+ 2026-01-02T00:00*+ 2026-01-03T00:00-+",
+	  "kkk",
+	  { .only_expired = true } },
+	{ "nothing else goes without a rule",
+	  "2026-01-01T00:00 2026-01-02T00:00+ 2026-01-03T00:00",
+	  "k-k",
+	  { .only_expired = true } },
 	{ "bytes alone: the oldest go",
 	  "2026-01-01T00:00 2026-01-02T00:00 2026-01-03T00:00",
 	  "--k",
@@ -148,11 +170,6 @@ static const struct prune_case {
 };
 
 #define CASES (int)(sizeof(cases) / sizeof(cases[0]))
-
-static uint64_t now(void)
-{
-	return 1798761600 * NS_PER_S; /* 2027-01-01 */
-}
 
 START_TEST(rules_keep_what_they_say)
 {
@@ -193,6 +210,20 @@ START_TEST(every_reason_is_told)
 			  1u << (PRUNE_AS_OLDEST + PRUNE_YEARLY));
 	ck_assert_str_eq(prune_reason_text(PRUNE_AS_OLDEST + PRUNE_YEARLY),
 			 "oldest yearly snapshot");
+}
+END_TEST
+
+START_TEST(a_moment_before_its_time_is_over_it_is_like_all_others)
+{
+	const struct prune_policy policy = { .only_expired = true };
+
+	read_times("2026-01-01T00:00+ 2026-01-02T00:00");
+	ck_assert_int_eq(prune_decide(&policy, item, items, now() - 1, verdict),
+			 0);
+	ck_assert_uint_eq(verdict[0].reasons, 1u << PRUNE_UNEXPIRED);
+	ck_assert_int_eq(prune_decide(&policy, item, items, now(), verdict), 0);
+	ck_assert_uint_eq(verdict[0].reasons, 1u << PRUNE_EXPIRED);
+	ck_assert(!prune_is_empty(&policy));
 }
 END_TEST
 
@@ -255,6 +286,8 @@ static void make_list(uint64_t *seed)
 			.is_current = seeded_next(seed) % 40 == 0,
 			.is_passed_over = seeded_next(seed) % 20 == 0,
 		};
+		if (seeded_next(seed) % 8 == 0)
+			item[i].expires_ns = now() + seeded_next(seed) % 3 - 1;
 		if (i && seeded_next(seed) % 8 == 0)
 			item[i].created_ns = item[i - 1].created_ns;
 	}
@@ -294,7 +327,8 @@ static void check_invariants(const struct prune_policy *p)
 		bool stays = item[i].is_pinned || item[i].is_current ||
 			     item[i].is_passed_over;
 
-		asked += !item[i].is_passed_over;
+		asked += !item[i].is_passed_over &&
+			 !(verdict[i].reasons & 1u << PRUNE_EXPIRED);
 		ck_assert_msg(verdict[i].keeps || !stays, "INV-1: %zu", i);
 		ck_assert_uint_ne(verdict[i].reasons, 0);
 		if (!verdict[i].keeps || item[i].is_passed_over)
@@ -353,8 +387,9 @@ START_TEST(keep_last_alone_keeps_exactly_that_many)
 	for (n = 0; n < 2000; n++) {
 		make_list(&seed);
 		for (i = 0; i < items; i++)
-			item[i].is_pinned = item[i].is_current =
-				item[i].is_passed_over = false;
+			item[i] = (struct prune_item){
+				.created_ns = item[i].created_ns
+			};
 		policy.keep[PRUNE_LAST] =
 			1 + (unsigned int)(seeded_next(&seed) % 70);
 		prune_decide(&policy, item, items, now(), verdict);
@@ -370,6 +405,7 @@ int main(void)
 {
 	const TTest *const others[] = {
 		every_reason_is_told,
+		a_moment_before_its_time_is_over_it_is_like_all_others,
 		what_increments_stand_on_stays,
 		spans_are_read_and_written,
 		random_lists_keep_the_invariants,

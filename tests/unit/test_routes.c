@@ -491,6 +491,8 @@ START_TEST(the_list_of_problems_is_closed_and_complete)
 		"no-agent",
 		"exists",
 		"unusable",
+		"pause-too-long",
+		"quota",
 		"too-large",
 		"start-failed",
 		"upgrade-required",
