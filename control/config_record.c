@@ -18,7 +18,7 @@
 #include "devices/vnet.h"
 
 #define FIELDS_MAX 24
-#define RECORD_MAX 512	/* bytes of a record */
+#define RECORD_MAX 1024 /* bytes of a record */
 #define OPTION_MAX 4608 /* characters of one item of an option */
 #define WHO_BYTES  160
 
@@ -264,6 +264,21 @@ static void give_id(struct vm_config *c, const struct config_record *rec,
 }
 
 /* Takes record over; on an error it stays the caller's. */
+static int set_record(struct vm_config *c, const struct config_record *rec,
+		      const char *who, void *record, struct err *e)
+{
+	int r = rec->check ? rec->check(record, who, e) : 0;
+
+	if (r)
+		return r;
+	if (*counter(c, rec))
+		fini_record(rec, entry(c, rec, 0));
+	memcpy(entry(c, rec, 0), record, rec->bytes);
+	*counter(c, rec) = 1;
+	return 0;
+}
+
+/* The same. */
 static int add_record(struct vm_config *c, const struct config_record *rec,
 		      const char *who, void *record, struct err *e)
 {
@@ -271,6 +286,8 @@ static int add_record(struct vm_config *c, const struct config_record *rec,
 	unsigned int i, n = *counter(c, rec);
 	int r;
 
+	if (rec->is_single)
+		return set_record(c, rec, who, record, e);
 	if (n == rec->max)
 		return err_set(e, -EINVAL, "%s: more than %u", who, rec->max);
 	if (!*id)
@@ -348,7 +365,7 @@ int config_record_option(struct vm_config *c, const struct config_row *row,
 	const struct config_record *rec = row->record;
 	char item[OPTION_MAX];
 	union room room = { .bytes = { 0 } };
-	bool is_head = true;
+	bool is_head = !rec->is_single;
 	int r = 0;
 
 	rec->init(room.bytes);
@@ -405,6 +422,8 @@ int config_record_json(struct vm_config *c, const struct config_row *row,
 	size_t i;
 	int r = 0;
 
+	if (row->record->is_single)
+		return read_object(c, row->record, who, list, e);
 	if (!json_is_array(list))
 		return err_set(e, -EINVAL, "%s: is %s, not an array of objects",
 			       who, json_in_kind(list));
@@ -468,6 +487,23 @@ static void print_field(struct json_out *j, const struct config_field *f,
 	}
 }
 
+static void print_record(struct json_out *j, const struct config_record *rec,
+			 const char *key, const uint8_t *record,
+			 const uint8_t *unset)
+{
+	size_t i;
+
+	jout_open(j, key, '{');
+	for (i = 0; i < rec->field_count; i++) {
+		const struct config_field *f = &rec->fields[i];
+		bool is_head = !i && !rec->is_single;
+
+		if (is_head || !has_default(f, look(record, f), look(unset, f)))
+			print_field(j, f, look(record, f));
+	}
+	jout_close(j, '}');
+}
+
 void config_record_print(struct json_out *j, const struct config_row *row,
 			 const struct vm_config *c)
 {
@@ -475,23 +511,17 @@ void config_record_print(struct json_out *j, const struct config_row *row,
 	const uint8_t *list = (const uint8_t *)c + rec->list;
 	union room unset = { .bytes = { 0 } };
 	unsigned int count, n;
-	size_t i;
 
 	memcpy(&count, (const uint8_t *)c + rec->count, sizeof(count));
 	if (!count)
 		return;
 	rec->init(unset.bytes);
-	jout_open(j, row->key, '[');
-	for (n = 0; n < count; n++, list += rec->bytes) {
-		jout_open(j, NULL, '{');
-		for (i = 0; i < rec->field_count; i++) {
-			const struct config_field *f = &rec->fields[i];
-
-			if (!i || !has_default(f, look(list, f),
-					       look(unset.bytes, f)))
-				print_field(j, f, look(list, f));
-		}
-		jout_close(j, '}');
+	if (rec->is_single) {
+		print_record(j, rec, row->key, list, unset.bytes);
+		return;
 	}
+	jout_open(j, row->key, '[');
+	for (n = 0; n < count; n++, list += rec->bytes)
+		print_record(j, rec, NULL, list, unset.bytes);
 	jout_close(j, ']');
 }

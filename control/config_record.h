@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys of config.json that hold a list of objects, each of which is one use
- * of an option: --disk PATH,format=raw,ro. One table of fields per kind
+ * Keys of config.json that hold a list of objects, or one, each of which is one
+ * use of an option: --disk PATH,format=raw,ro. One table of fields per kind
  * describes both; usage text, man pages and schema come from it. Any thread;
  * no shared state.
  */
@@ -40,25 +40,30 @@ struct config_record {
 	size_t field_count;
 	/* The option begins with "kind" or "kind=NAME": field 0, field 1. */
 	bool has_kind;
+	/* There is one, or none: an object, not a list of them; the option has
+	 * no beginning of its own, and takes the place of what was there. */
+	bool is_single;
 	size_t bytes;		    /* of a record */
 	size_t list, count;	    /* members of struct vm_config */
 	unsigned int max;	    /* records */
-	size_t id;		    /* member of the record: char[] */
+	size_t id;		    /* member of the record: char[]; not of a
+				     * single one */
 	void (*init)(void *record); /* defaults */
 	/* Is it possible as a whole? Errors name who. */
 	int (*check)(const void *record, const char *who, struct err *e);
 };
 
-extern const struct config_record config_disks, config_nets, config_ports;
+extern const struct config_record config_disks, config_nets, config_ports,
+	config_snapshots;
 
 /* Adds the record that an option's text describes. */
 int config_record_option(struct vm_config *c, const struct config_row *row,
 			 const char *who, const char *text, struct err *e);
-/* Adds the records of an array of objects. */
+/* Adds the records of an array of objects, or that of an object. */
 int config_record_json(struct vm_config *c, const struct config_row *row,
 		       const char *who, json_t *list, struct err *e);
-/* Prints "key": [ ... ] unless there is none; what has its default is left
- * out. */
+/* Prints "key": [ ... ], or { ... }, unless there is none; what has its default
+ * is left out. */
 void config_record_print(struct json_out *j, const struct config_row *row,
 			 const struct vm_config *c);
 

@@ -6,10 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "control/config_record.h"
 #include "control/config_value.h"
 #include "control/nearest.h"
 #include "control/text.h"
+#include "snapshot/naming.h"
+#include "snapshot/policy.h"
 
 #define OFFSET(m) offsetof(struct vm_config, m)
 
@@ -91,6 +94,12 @@ static const struct config_row rows[] = {
 	  "a guest that comes back: its agent sets its clock to now, or it "
 	  "goes on from where it was",
 	  NULL },
+	{ "snapshots", "snapshots", "KEY=VALUE,...", CONFIG_RECORDS, 0, 0, 1,
+	  false, "",
+	  "what happens to its snapshots by itself: every=@hourly, "
+	  "keep_last=24, "
+	  "quota=20G and more",
+	  &config_snapshots },
 	{ "labels", "label", "KEY=VALUE", CONFIG_LABELS, OFFSET(label), 0,
 	  VM_LABELS_MAX, true, "", "label to select VMs by", NULL },
 	{ "access", NULL, NULL, CONFIG_ACCESS, OFFSET(grant), 0, 0, false, "",
@@ -174,6 +183,36 @@ static uint64_t host_memory_bytes(void)
 	return (uint64_t)pages * (uint64_t)page_bytes;
 }
 
+/* What the schedule takes has a name that matches the pattern. */
+static int check_scheduled_name(const struct vm_config *c, struct err *e)
+{
+	const struct vm_snapshots *s = &c->snapshots;
+	struct snapshot_meta m = { .kind = (enum snapshot_kind)s->kind,
+				   .purpose = POLICY_PURPOSE,
+				   .created_ns = clock_wall_ns() };
+
+	text_copy(m.vm, sizeof(m.vm), c->name);
+	naming_make(*s->name ? s->name : NAMING_DEFAULT, &m, m.name);
+	return naming_match(s->pattern, m.name, e) ? err_prefix(e, "snapshots")
+						   : 0;
+}
+
+static int check_snapshots(const struct vm_config *c, struct err *e)
+{
+	const struct vm_snapshots *s = &c->snapshots;
+
+	if (s->quiesce && !c->agent)
+		return err_set(e, -EINVAL,
+			       "snapshots: quiesce needs the guest's agent: "
+			       "give --agent on");
+	if (*s->every && s->kind == SNAPSHOT_DISK && !c->disks)
+		return err_set(e, -EINVAL,
+			       "snapshots: kind=disk, and there is no disk");
+	if (*s->every && *s->pattern && *c->name)
+		return check_scheduled_name(c, e);
+	return 0;
+}
+
 /* Commands and events name both by their ids alone. */
 static int check_ids(const struct vm_config *c, struct err *e)
 {
@@ -202,6 +241,8 @@ int config_check(const struct vm_config *c, struct err *e)
 			"MiB)",
 			config_bytes_text(c->memory_bytes, want, sizeof(want)),
 			(unsigned long long)(host_memory_bytes() >> 20));
+	if (check_snapshots(c, e))
+		return -EINVAL;
 	return check_ids(c, e);
 }
 

@@ -30,7 +30,7 @@ enum config_type {
 	CONFIG_FEATURES, /* the names of CPU features */
 	CONFIG_LABELS,
 	CONFIG_BOOL,	/* bool; the option takes on or off */
-	CONFIG_RECORDS, /* a list of objects: control/config_record.h */
+	CONFIG_RECORDS, /* objects: control/config_record.h */
 	CONFIG_ACCESS	/* grants; only in config.json */
 };
 

@@ -332,8 +332,9 @@ static const char *config_type(const struct config_row *row)
 		return "boolean";
 	case CONFIG_KERNELS:
 	case CONFIG_FEATURES:
-	case CONFIG_RECORDS:
 		return "array";
+	case CONFIG_RECORDS:
+		return row->record->is_single ? "object" : "array";
 	case CONFIG_LABELS:
 	case CONFIG_ACCESS:
 		return "object";
@@ -380,14 +381,17 @@ static void print_record(struct json_out *j, const struct config_record *rec)
 {
 	size_t i;
 
-	jout_open(j, "items", '{');
-	jout_text(j, "type", "object");
+	if (!rec->is_single) {
+		jout_open(j, "items", '{');
+		jout_text(j, "type", "object");
+	}
 	jout_bool(j, "additionalProperties", false);
 	jout_open(j, "properties", '{');
 	for (i = 0; i < rec->field_count; i++)
 		print_field(j, &rec->fields[i]);
 	jout_close(j, '}');
-	jout_close(j, '}');
+	if (!rec->is_single)
+		jout_close(j, '}');
 }
 
 static void print_config_key(struct json_out *j, const struct config_row *row)

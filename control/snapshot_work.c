@@ -12,6 +12,7 @@
 #include "control/text.h"
 #include "snapshot/diff.h"
 #include "snapshot/import.h"
+#include "snapshot/quota.h"
 #include "snapshot/remove.h"
 #include "snapshot/verify.h"
 
@@ -81,6 +82,9 @@ static int take(struct snapshot_op *op, struct err *e)
 	if (!r && op->order.verify)
 		r = verify_taken(op, snapshot_taken(t), e);
 	snapshot_end(t);
+	if (!r)
+		quota_warning(op->c->dir, op->c->config, op->warning,
+			      sizeof(op->warning));
 	return r;
 }
 
@@ -94,6 +98,7 @@ static int take_safety(struct snapshot_op *op, struct err *e)
 	text_copy(op->order.take.purpose, sizeof(op->order.take.purpose),
 		  "pre-restore");
 	op->order.take.name[0] = '\0';
+	op->order.take.is_safety = true;
 	op->order.quiesce = false;
 	op->order.verify = false;
 	r = take(op, e);

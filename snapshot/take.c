@@ -5,14 +5,12 @@
  */
 #include "snapshot/take_private.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +20,8 @@
 #include "disk/overlay.h"
 #include "snapshot/disks.h"
 #include "snapshot/memory.h"
+#include "snapshot/naming.h"
+#include "snapshot/quota.h"
 #include "snapshot/store.h"
 #include "snapshot/unused.h"
 #include "vmm/machine.h"
@@ -39,24 +39,6 @@ static bool has_disks(const struct snapshot_take *t)
 
 /* --- names ----------------------------------------------------------- */
 
-/* "web-before-upgrade-20261126T085500Z" */
-static void make_name(struct snapshot_meta *m)
-{
-	char utc[32], purpose[21];
-	time_t seconds = (time_t)(m->created_ns / NS_PER_S);
-	struct tm tm;
-	size_t i;
-
-	gmtime_r(&seconds, &tm);
-	strftime(utc, sizeof(utc), "%Y%m%dT%H%M%SZ", &tm);
-	snprintf(purpose, sizeof(purpose), "%.20s", m->purpose);
-	for (i = 0; purpose[i]; i++)
-		if (!isalnum((unsigned char)purpose[i]))
-			purpose[i] = '-';
-	snprintf(m->name, sizeof(m->name), "%.20s-%s-%.20s", m->vm, purpose,
-		 utc);
-}
-
 static bool is_taken(const struct store_list *list, const char *name)
 {
 	size_t i;
@@ -67,27 +49,45 @@ static bool is_taken(const struct store_list *list, const char *name)
 	return false;
 }
 
-static int choose_name(struct snapshot_meta *m, const char *wish,
-		       const struct store_list *list, struct err *e)
+static int check_wish(const struct snapshot_meta *m,
+		      const struct store_list *list, struct err *e)
+{
+	if (name_check(m->name, SNAPSHOT_NAME_MAX, e))
+		return err_prefix(e, "snapshot");
+	return is_taken(list, m->name)
+		       ? err_set(e, -EEXIST, "there is a snapshot '%s' already",
+				 m->name)
+		       : 0;
+}
+
+static void make_name(struct snapshot_meta *m, const char *template,
+		      const struct store_list *list)
 {
 	size_t len;
 	int n;
 
-	if (*wish) {
-		snprintf(m->name, sizeof(m->name), "%s", wish);
-		if (name_check(m->name, SNAPSHOT_NAME_MAX, e))
-			return err_prefix(e, "snapshot");
-		return is_taken(list, m->name)
-			       ? err_set(e, -EEXIST,
-					 "there is a snapshot '%s' already",
-					 m->name)
-			       : 0;
-	}
-	make_name(m);
+	naming_make(*template ? template : NAMING_DEFAULT, m, m->name);
 	len = strlen(m->name);
 	for (n = 2; is_taken(list, m->name) && n < 1000; n++)
 		snprintf(m->name + len, sizeof(m->name) - len, "-%d", n);
-	return 0;
+}
+
+static int choose_name(const struct snapshot_take *t, struct snapshot_meta *m,
+		       const struct snapshot_order *o,
+		       const struct store_list *list, struct err *e)
+{
+	const struct vm_snapshots *limits = &t->config->snapshots;
+	int r = 0;
+
+	if (*o->name) {
+		snprintf(m->name, sizeof(m->name), "%s", o->name);
+		r = check_wish(m, list, e);
+	} else {
+		make_name(m, limits->name, list);
+	}
+	if (!r && !o->is_safety && *limits->pattern)
+		r = naming_match(limits->pattern, m->name, e);
+	return r;
 }
 
 /* --- before ---------------------------------------------------------- */
@@ -117,7 +117,9 @@ static int describe(struct snapshot_take *t, const struct snapshot_order *o,
 	memcpy(m->label, o->label, sizeof(m->label));
 	m->labels = o->labels;
 	store_current(t->dir, m->parent);
-	r = choose_name(m, o->name, &list, e);
+	r = choose_name(t, m, o, &list, e);
+	if (!r && !o->is_safety)
+		r = quota_check(t->dir, t->config, m, o->incremental, &list, e);
 	store_list_fini(&list);
 	return r;
 }

@@ -32,6 +32,9 @@ struct snapshot_order {
 	/* Only the memory that is not the current snapshot's any more; a full
 	 * one where there is none to stand on. */
 	bool incremental;
+	/* Of what is given up by going back: the configuration's quota and
+	 * names don't hold it up. */
+	bool is_safety;
 	struct vm_label label[SNAPSHOT_LABELS_MAX];
 	unsigned int labels;
 	uint64_t disk_bytes[VM_DISKS_MAX]; /* as the guest sees them */
@@ -43,8 +46,8 @@ struct snapshot_take;
 
 /*
  * dir (the VM's), config: borrowed until snapshot_end(). Errors: -EEXIST (the
- * name is taken), -EINVAL (no name), -ENOTSUP (a raw disk can't have layers),
- * those of writing.
+ * name is taken), -EINVAL (no name, or none that the VM's configuration wants),
+ * -EDQUOT, -ENOTSUP (a raw disk can't have layers), those of writing.
  */
 int snapshot_begin(struct snapshot_take **out, int dir,
 		   const struct vm_config *config,

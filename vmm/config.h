@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cron.h"
 #include "devices/device_event.h"
 #include "devices/vblk.h"
 #include "devices/vconsole.h"
@@ -30,6 +31,9 @@
 #define VM_REGEX_MAX	    255 /* characters of --ready and --expect */
 #define VM_GRANTS_MAX	    16	/* uids, and gids, per role */
 #define VM_SECONDS_MAX	    86400
+#define VM_PATTERN_MAX                                         \
+	127 /* characters, that a snapshot's name has to match \
+	     */
 
 /* What happens when the guest powers off, reboots, panics or crashes. */
 enum vm_policy {
@@ -111,6 +115,26 @@ struct vm_port {
 #define VM_PORTS_MAX  6 /* besides the agent's */
 #define VM_AGENT_PORT "org.qemu.guest_agent.0"
 
+/*
+ * What happens to the VM's snapshots by itself, and what they may be:
+ * --snapshots KEY=VALUE,... "" and 0: nothing is said. snapshot/policy.h reads
+ * it.
+ */
+struct vm_snapshots {
+	char every[CRON_TEXT_MAX + 1];
+	uint32_t kind; /* enum snapshot_kind */
+	bool incremental, only_if_changed, quiesce, verify;
+	uint32_t keep[6]; /* by enum prune_rule */
+	char keep_within[32];
+	uint64_t max_bytes;
+	bool prune_all; /* not only what the schedule has taken */
+	char expires[32];
+	char max_pause[16];
+	uint64_t quota, quota_warn;
+	char name[64]; /* a template */
+	char pattern[VM_PATTERN_MAX + 1];
+};
+
 #define VM_VSOCK_SOCKET "vsock.sock" /* in run_dir */
 
 struct vm_config {
@@ -153,6 +177,9 @@ struct vm_config {
 	uint32_t vsock_cid; /* 0: no vsock */
 	bool rng;	    /* an entropy device */
 	uint64_t rng_bps;   /* its limit; 0: none */
+
+	struct vm_snapshots snapshots;
+	unsigned int has_snapshots; /* 0 or 1 */
 
 	struct vm_label label[VM_LABELS_MAX];
 	unsigned int labels;

@@ -16,10 +16,13 @@
 #include "control/limits.h"
 #include "control/text.h"
 #include "control/version.h"
+#include "snapshot/quota.h"
 #include "snapshot/restore.h"
 #include "snapshot/store.h"
 #include "snapshot/suspend.h"
 #include "snapshot/take.h"
+
+#define WARNING_BYTES 256
 
 int cli_snapshot_lock(struct cli_vm *vm, struct err *e)
 {
@@ -89,6 +92,19 @@ static void print_taken(const struct cli *cli, const struct cli_vm *vm,
 		       m->id);
 }
 
+static void warn(const struct cli_vm *vm)
+{
+	char text[WARNING_BYTES] = "";
+	struct vm_config config;
+
+	config_init(&config);
+	if (!config_load(&config, vm->dir, NULL))
+		quota_warning(vm->dir, &config, text, sizeof(text));
+	vm_config_fini(&config);
+	if (*text)
+		cli_error(vm->name, "%s", text);
+}
+
 int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 				struct err *e)
 {
@@ -111,6 +127,8 @@ int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 	r = take(vm, &o, &m, e);
 	if (!r)
 		print_taken(cli, vm, &m);
+	if (!r)
+		warn(vm);
 	snapshot_meta_fini(&m);
 	close(lock);
 	return r;
@@ -155,7 +173,8 @@ static int restore_config(const struct cli *cli, struct cli_vm *vm,
 /* What the disks are now, if there are any. */
 static int take_safety(struct cli_vm *vm, struct err *e)
 {
-	struct snapshot_order o = { .purpose = "pre-restore" };
+	struct snapshot_order o = { .purpose = "pre-restore",
+				    .is_safety = true };
 	struct snapshot_meta m = { .disks = 0 };
 	int r = take(vm, &o, &m, e);
 
