@@ -16,6 +16,7 @@
 #include "control/json_out.h"
 #include "control/layer_op.h"
 #include "control/limits.h"
+#include "control/policy_timer.h"
 #include "control/ports.h"
 #include "control/record.h"
 #include "control/snapshot_op.h"
@@ -363,6 +364,8 @@ int control_create(struct control **out, const struct control_config *config,
 	if (!r)
 		r = scribe_create(&c->scribe, &files, e);
 	if (!r)
+		r = policy_timer_create(&c->policy, c, e);
+	if (!r)
 		r = vm_create(&c->vm, c->loop, c->config, last > 0, &observer,
 			      e);
 	if (r)
@@ -377,6 +380,7 @@ int control_start_files(struct control *c, struct err *e)
 	/* Not before: the guest does not wait for what has been kept. */
 	json_decref(c->snapshots);
 	c->snapshots = snapshot_op_list(c->dir);
+	policy_timer_start(c->policy);
 	return scribe_start(c->scribe, e);
 }
 
@@ -404,6 +408,8 @@ void control_destroy(struct control *c)
 	loop_disarm(&c->keepalive);
 	loop_disarm(&c->output_timer);
 	loop_disarm(&c->refused_timer);
+	policy_timer_destroy(c->policy);
+	c->policy = NULL;
 	control_close_ports(c);
 	agent_destroy(c->agent);
 	c->agent = NULL;

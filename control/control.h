@@ -25,6 +25,7 @@ struct host_port;
 struct console_reader;
 struct event_stream;
 struct layer_op;
+struct policy_timer;
 struct snapshot_op;
 
 /* Somebody in the process who follows along: the run's end, standard output. */
@@ -69,6 +70,7 @@ struct control {
 
 	struct ops ops;
 	struct snapshot_op *snapshot_op; /* owned; NULL: none under way */
+	struct policy_timer *policy;	 /* owned; NULL: there is none */
 	struct layer_op *layer_op;	 /* owned; NULL: no layers are merged */
 	char layer_trouble[ERR_TEXT_BYTES]; /* what was told of it last */
 	json_t *snapshots; /* owned: all there are; api_snapshot.c */

@@ -16,6 +16,7 @@
 #include "control/home.h"
 #include "control/limits.h"
 #include "control/scribe_private.h"
+#include "snapshot/policy.h"
 
 static void kick(void *ctx)
 {
@@ -152,10 +153,11 @@ static void init_tables(struct scribe *s, const struct scribe_config *cfg)
 		buf_init(&s->log[i].writing, room);
 	}
 	s->file[SCRIBE_STATE].name = VMDIR_STATE;
+	s->file[SCRIBE_POLICY].name = POLICY_FILE;
 	s->file[SCRIBE_BOOT].name = VMDIR_BOOT_LOG;
 	s->file[SCRIBE_CRASH].name = VMDIR_CRASH_LOG;
 	for (i = 0; i < SCRIBE_FILE_COUNT; i++) {
-		s->file[i].in_logs = i != SCRIBE_STATE;
+		s->file[i].in_logs = i >= SCRIBE_BOOT;
 		buf_init(&s->file[i].waiting, LIMIT_REPORT_BYTES);
 		buf_init(&s->file[i].writing, LIMIT_REPORT_BYTES);
 	}

@@ -21,7 +21,13 @@ struct scribe;
 enum scribe_log { SCRIBE_CONSOLE, SCRIBE_JOURNAL, SCRIBE_LOG_COUNT };
 
 /* Files that are replaced as a whole; a later text overtakes an earlier. */
-enum scribe_file { SCRIBE_STATE, SCRIBE_BOOT, SCRIBE_CRASH, SCRIBE_FILE_COUNT };
+enum scribe_file {
+	SCRIBE_STATE,
+	SCRIBE_POLICY,
+	SCRIBE_BOOT,
+	SCRIBE_CRASH,
+	SCRIBE_FILE_COUNT
+};
 
 struct scribe_config {
 	struct loop *loop; /* borrowed */
