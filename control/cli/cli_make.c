@@ -33,8 +33,10 @@ static int read_file(const char *path, struct vm_config *c, struct err *e)
 
 static void drop_kernels(struct vm_config *c)
 {
-	while (c->kernels)
+	while (c->kernels) {
 		free(c->kernel[--c->kernels]);
+		c->kernel[c->kernels] = NULL; /* the next one frees it */
+	}
 }
 
 static int set_options(const struct cli *cli, struct vm_config *c,
