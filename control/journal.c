@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads the journal from its end. Any thread; no state. The file is taken
- * as hostile: what is no record is no number.
+ * Reads the journal from its end, and adds to it. Any thread; no state. The
+ * file is taken as hostile: what is no record is no number.
  */
 #include "control/journal.h"
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "control/home.h"
 
 static uint64_t number_of(const char *line, size_t len)
@@ -72,4 +75,46 @@ uint64_t journal_last(int dir)
 		last = last_in_file(dir, VMDIR_LOGS
 				    "/" VMDIR_JOURNAL VMDIR_OLD_SUFFIX);
 	return last;
+}
+
+/* In one piece, behind a line that was torn on a line of its own. */
+static int append(int fd, const struct event_record *record, struct err *e)
+{
+	struct stat st;
+	char last = '\n', *line;
+	int n, r;
+
+	if (!fstat(fd, &st) && st.st_size)
+		(void)!pread(fd, &last, 1, st.st_size - 1);
+	n = asprintf(&line, "%s%s\n", last == '\n' ? "" : "\n", record->json);
+	if (n < 0)
+		return err_sys(e, -ENOMEM, VMDIR_JOURNAL);
+	r = file_write_all(fd, line, (size_t)n);
+	free(line);
+	return r ? err_sys(e, r, VMDIR_JOURNAL) : 0;
+}
+
+int journal_add(int dir, const struct event_note *note, struct err *e)
+{
+	const struct event_record *record;
+	struct events *events;
+	int r = events_create(&events, journal_last(dir), e), fd;
+
+	if (r)
+		return r;
+	fd = openat(dir, VMDIR_LOGS "/" VMDIR_JOURNAL,
+		    O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+			    O_NONBLOCK,
+		    0600);
+	record = events_note(events, note);
+	if (fd < 0)
+		r = err_sys(e, -errno, VMDIR_JOURNAL);
+	else if (!record)
+		r = err_sys(e, -ENOMEM, VMDIR_JOURNAL);
+	else
+		r = append(fd, record, e);
+	if (fd >= 0)
+		close(fd);
+	events_destroy(events);
+	return r;
 }

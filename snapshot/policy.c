@@ -59,7 +59,7 @@ static void read_rules(struct policy *p, const struct vm_snapshots *s)
 		rules->keep[i] = s->keep[i];
 	rules->max_bytes = s->max_bytes;
 	p->has_rules = !prune_is_empty(rules);
-	rules->only_expired = true;
+	rules->only_expired = p->prune.all_expired = true;
 	if (!s->prune_all)
 		snprintf(p->prune.purpose, sizeof(p->prune.purpose), "%s",
 			 POLICY_PURPOSE);

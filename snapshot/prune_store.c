@@ -16,6 +16,7 @@ struct prune {
 	int dir;			 /* borrowed */
 	const struct vm_config *config;	 /* borrowed */
 	const struct prune_order *order; /* borrowed */
+	uint64_t now_ns;
 	struct tidy_done done;
 	struct store_list list;
 	struct snapshot_size *size;    /* owned: list.count */
@@ -79,6 +80,14 @@ static size_t find_base(const struct store_list *list, const char *id)
 	return 0;
 }
 
+/* The time of anybody's may be over, who is looked at for that. */
+static bool is_over(const struct prune *p, const struct snapshot_meta *m,
+		    bool is_current)
+{
+	return p->order->all_expired && m->expires_ns &&
+	       m->expires_ns <= p->now_ns && !m->is_pinned && !is_current;
+}
+
 static void describe_items(struct prune *p)
 {
 	char current[SNAPSHOT_ID_CHARS + 1];
@@ -87,6 +96,7 @@ static void describe_items(struct prune *p)
 	store_current(p->dir, current);
 	for (i = 0; i < p->list.count; i++) {
 		const struct snapshot_meta *m = &p->list.set[i];
+		bool is_current = !strcmp(m->id, current);
 
 		snapshot_size(p->dir, m, &p->size[i]);
 		p->item[i] = (struct prune_item){
@@ -94,8 +104,9 @@ static void describe_items(struct prune *p)
 			.bytes = p->size[i].total,
 			.expires_ns = m->expires_ns,
 			.is_pinned = m->is_pinned,
-			.is_current = !strcmp(m->id, current),
-			.is_passed_over = !is_asked(p->order, m),
+			.is_current = is_current,
+			.is_passed_over = !is_asked(p->order, m) &&
+					  !is_over(p, m, is_current),
 			.base = find_base(&p->list, m->base),
 		};
 	}
@@ -115,8 +126,8 @@ static int decide(struct prune *p, struct err *e)
 	if (!p->size || !p->item || !p->verdict)
 		return err_sys(e, -ENOMEM, "snapshots");
 	describe_items(p);
-	r = prune_decide(&p->order->policy, p->item, p->list.count,
-			 clock_wall_ns(), p->verdict);
+	r = prune_decide(&p->order->policy, p->item, p->list.count, p->now_ns,
+			 p->verdict);
 	return r ? err_sys(e, r, "snapshots") : 0;
 }
 
@@ -222,7 +233,10 @@ int snapshot_prune(int dir, const struct vm_config *config,
 		   const struct prune_order *order, struct prune_report *out,
 		   struct err *e)
 {
-	struct prune p = { .dir = dir, .config = config, .order = order };
+	struct prune p = { .dir = dir,
+			   .config = config,
+			   .order = order,
+			   .now_ns = clock_wall_ns() };
 	int r;
 
 	if (prune_is_empty(&order->policy))

@@ -21,6 +21,7 @@ struct prune_order {
 	char purpose[SNAPSHOT_PURPOSE_MAX + 1]; /* "": any */
 	struct prune_label label[SNAPSHOT_LABELS_MAX];
 	unsigned int labels; /* all of them */
+	bool all_expired;    /* purpose and labels are about the rules alone */
 	bool is_dry_run;     /* nothing is removed */
 };
 

@@ -29,6 +29,7 @@ int cli_log_command(struct cli *cli);	     /* cli_log.c */
 int cli_events_command(struct cli *cli);     /* cli_events.c */
 int cli_journal_command(struct cli *cli);    /* cli_events.c */
 int cli_disk_command(struct cli *cli);	     /* cli_disk.c */
+int cli_policy_command(struct cli *cli);     /* cli_policy.c */
 int cli_snapshot_command(struct cli *cli);   /* cli_snapshot.c */
 int cli_host_command(struct cli *cli);	     /* cli_host.c */
 int cli_version_command(struct cli *cli);    /* cli_help.c */

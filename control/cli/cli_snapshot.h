@@ -97,6 +97,12 @@ int cli_snapshot_post(const struct cli *cli, struct cli_vm *vm,
 /* Prints an answer of such a request; drops it. */
 void cli_snapshot_print(const struct cli *cli, const struct cli_vm *vm,
 			json_t *answer);
+/* "NAME: text" behind a table of what a prune decided. */
+void cli_snapshot_print_verdicts(const struct cli_vm *vm, const json_t *answer,
+				 struct buf *out);
+/* Of its disks, whatever the order's kind; the lock is the caller's. */
+int cli_snapshot_take_offline(struct cli_vm *vm, struct snapshot_order *o,
+			      struct snapshot_meta *m, struct err *e);
 /*
  * The lock of a VM without a process, a descriptor; and what one that was
  * killed had begun to restore is ended.

@@ -56,9 +56,8 @@ static int check_kind(const struct cli *cli, const struct cli_vm *vm,
 	return 0;
 }
 
-/* kind disk, whatever the order says. */
-static int take(struct cli_vm *vm, struct snapshot_order *o,
-		struct snapshot_meta *m, struct err *e)
+int cli_snapshot_take_offline(struct cli_vm *vm, struct snapshot_order *o,
+			      struct snapshot_meta *m, struct err *e)
 {
 	struct vm_config config;
 	struct buf json;
@@ -124,7 +123,7 @@ int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 		return lock;
 	text_copy(o.name, sizeof(o.name), name);
 	text_copy(o.purpose, sizeof(o.purpose), purpose ? purpose : "");
-	r = take(vm, &o, &m, e);
+	r = cli_snapshot_take_offline(vm, &o, &m, e);
 	if (!r)
 		print_taken(cli, vm, &m);
 	if (!r)
@@ -176,7 +175,7 @@ static int take_safety(struct cli_vm *vm, struct err *e)
 	struct snapshot_order o = { .purpose = "pre-restore",
 				    .is_safety = true };
 	struct snapshot_meta m = { .disks = 0 };
-	int r = take(vm, &o, &m, e);
+	int r = cli_snapshot_take_offline(vm, &o, &m, e);
 
 	snapshot_meta_fini(&m);
 	if (r == -EINVAL || r == -ENOTSUP)

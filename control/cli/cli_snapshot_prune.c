@@ -208,25 +208,22 @@ static void add_row(struct term_table *t, const json_t *s)
 	term_table_add(t, TERM_PLAIN, "%s", why);
 }
 
-static void print_table(const struct cli_vm *vm, const json_t *answer)
+void cli_snapshot_print_verdicts(const struct cli_vm *vm, const json_t *answer,
+				 struct buf *out)
 {
 	const json_t *all =
 		json_object_get(json_object_get(answer, "prune"), "snapshots");
 	size_t i, count = json_array_size(all);
 	struct term_table table;
-	struct buf out;
 
-	buf_init(&out, OUT_BYTES);
 	term_table_init(&table, "SNAPSHOT ID >AGE >SIZE VERDICT REASONS",
 			term_has_colour(STDOUT_FILENO));
 	for (i = 0; i < count; i++)
 		add_row(&table, json_array_get(all, i));
 	if (count)
-		term_table_print(&table, &out);
-	buf_printf(&out, "%s: %s\n", vm->name, string(answer, "text"));
-	cli_print(&out);
+		term_table_print(&table, out);
+	buf_printf(out, "%s: %s\n", vm->name, string(answer, "text"));
 	term_table_fini(&table);
-	buf_fini(&out);
 }
 
 int cli_snapshot_prune(const struct cli *cli, struct cli_vm *vm, int *status,
@@ -234,6 +231,7 @@ int cli_snapshot_prune(const struct cli *cli, struct cli_vm *vm, int *status,
 {
 	struct prune_order o = { .labels = 0 };
 	json_t *answer = NULL;
+	struct buf out;
 	int r = take_order(cli, &o, e);
 
 	(void)status;
@@ -248,7 +246,10 @@ int cli_snapshot_prune(const struct cli *cli, struct cli_vm *vm, int *status,
 		cli_print_json(answer);
 		return 0;
 	}
-	print_table(vm, answer);
+	buf_init(&out, OUT_BYTES);
+	cli_snapshot_print_verdicts(vm, answer, &out);
+	cli_print(&out);
+	buf_fini(&out);
 	json_decref(answer);
 	return 0;
 }

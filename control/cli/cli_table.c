@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/cli/cli.h"
+#include "control/cli/cli_about.h"
 #include "control/cli/cli_handlers.h"
 #include "control/nearest.h"
 
@@ -322,6 +323,17 @@ static const struct cli_command rows[] = {
 	.run = cli_snapshot_command,
 },
 {
+	.name = "policy", .group = CLI_GROUP_LIFE,
+	.summary = "Show and carry out what happens to snapshots by itself",
+	.usage = "show NAME | run NAME... | run --all | run --label KEY[=VALUE]...",
+	.about = cli_about_policy,
+	.word = CLI_WORD_VM, .min_args = 1, .max_args = 4096,
+	.options = { CLI_DRY_RUN, MANY, CLI_JSON, CLI_HELP },
+	.examples = { "amber policy show web", "amber policy run --all",
+		      "amber policy run web --dry-run" },
+	.run = cli_policy_command,
+},
+{
 	.name = "agent", .group = CLI_GROUP_CONSOLE,
 	.summary = "Ask the guest's agent, or run a command in the guest",
 	.usage = "NAME [status|ping|info|osinfo|interfaces|fsfreeze|fsthaw|"
@@ -468,24 +480,7 @@ static const struct cli_command rows[] = {
 	.summary = "Make, inspect, check and copy images of disks",
 	.usage = "create|info|check|map|compare|convert|resize|commit|stream|"
 		 "rebase|apply|bench FILE...",
-	.about =
-	"create FILE [SIZE] makes an empty image (qcow2, or -f raw); with -b "
-	"and -F it shows a backing file until it is written. info says what "
-	"an image is, --chain with its backing files; map where its data lies. "
-	"check compares what an image refers to with what it counts: status 0 "
-	"whole, 3 leaked space, 1 errors. compare tells whether two images "
-	"show the same. convert FILE NEW copies what FILE shows into an image "
-	"of its own. resize FILE [+|-]SIZE. commit writes what an image has into the "
-	"one behind it and empties it; stream copies what those behind it have "
-	"into it, so that it stands alone, or on the one that --base names; rebase gives it another one behind "
-	"(-b, -F; none without) and shows what it showed. apply goes back to an "
-	"internal snapshot that QEMU made (info lists them), which --snapshot "
-	"shows without going back. bench measures the "
-	"disk layer.\n\n"
-	"A new image appears under its name when it is whole and on the disk; "
-	"one that exists is never replaced. An image that a VM or QEMU uses "
-	"is not opened. A backing file is opened only beside the image that "
-	"names it, or in --allow-backing DIR.",
+	.about = cli_about_disk,
 	.word = CLI_WORD_FILE, .min_args = 1, .max_args = 3,
 	.options = { CLI_FORMAT, CLI_OUT_FORMAT, CLI_SET, CLI_BACKING,
 		     CLI_BACKING_FORMAT, CLI_ALLOW_BACKING, CLI_CHAIN,
