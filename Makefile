@@ -77,6 +77,7 @@ $(OUT)/amber: $(OUT)/obj/control/cli/cli_main.o $(CLI_LIB) $(LIB)
 # --- documents from the tables, installation ---------------------------------
 MAN := $(OUT)/man
 DATA := $(DESTDIR)$(PREFIX)/share
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 .PHONY: man docs install
 man: $(OUT)/amber
@@ -89,9 +90,12 @@ docs: $(OUT)/amber
 install: $(OUT)/amber $(OUT)/amber-vmm man
 	install -d $(DESTDIR)$(PREFIX)/bin $(DATA)/man/man1 \
 		$(DATA)/bash-completion/completions \
-		$(DATA)/zsh/site-functions $(DATA)/fish/vendor_completions.d
+		$(DATA)/zsh/site-functions $(DATA)/fish/vendor_completions.d \
+		$(UNITS)
 	install -m 755 $(OUT)/amber $(OUT)/amber-vmm $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(MAN)/*.1 $(DATA)/man/man1
+	for unit in docs/systemd/amber-policy.*; do \
+		sed 's,/usr/local,$(PREFIX),' $$unit >$(UNITS)/$${unit##*/}; done
 	$(OUT)/amber completion bash >$(DATA)/bash-completion/completions/amber
 	$(OUT)/amber completion zsh >$(DATA)/zsh/site-functions/_amber
 	$(OUT)/amber completion fish >$(DATA)/fish/vendor_completions.d/amber.fish

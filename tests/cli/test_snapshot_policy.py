@@ -5,9 +5,10 @@ waits for a schedule: what is overdue at a start comes soon after it."""
 import json
 import os
 import re
-import time
+import shutil
+import subprocess
 
-from harness import check, equal, guest, run
+from harness import AMBER, ROOT, check, equal, guest, run, skip
 from snapshot_rig import await_count, await_true, create, judge, lines, snapshots
 from test_snapshot_limits import OVER, names, rewrite
 from test_snapshot_store import backdate, end, named, take
@@ -225,6 +226,21 @@ def names_follow_a_template_and_a_pattern(home):
         check(why in done.err and done.err.count("\n") == 1, done)
 
 
+def systemd_takes_the_units(home):
+    if not shutil.which("systemd-analyze"):
+        skip("systemd-analyze is not there")
+    units = []
+    for name in ("amber-policy.service", "amber-policy.timer"):
+        with open(os.path.join(ROOT, "docs", "systemd", name), encoding="utf-8") as f:
+            text = f.read().replace("/usr/local/bin/amber", AMBER)
+        units.append(os.path.join(home.dir, name))
+        with open(units[-1], "w", encoding="utf-8") as f:
+            f.write(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units],
+                          capture_output=True, text=True, timeout=60)
+    equal((done.returncode, done.stdout + done.stderr), (0, ""))
+
+
 if __name__ == "__main__":
     run([what_is_overdue_at_a_start_is_done_once_soon_after_it,
          a_run_that_fails_is_told_tried_later_and_harms_nobody,
@@ -233,4 +249,5 @@ if __name__ == "__main__":
          a_lost_or_damaged_file_costs_no_snapshot_twice,
          a_full_quota_refuses_before_the_guest_stands,
          a_quota_holds_for_a_stopped_vm_too,
-         names_follow_a_template_and_a_pattern])
+         names_follow_a_template_and_a_pattern,
+         systemd_takes_the_units])

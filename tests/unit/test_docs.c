@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "control/config_record.h"
 #include "control/problem.h"
 #include "control/routes.h"
 #include "vmm/vm.h"
@@ -18,16 +19,21 @@
 
 static struct buf page;
 
-static const char *read_page(void)
+static const char *read_page_of(const char *name)
 {
 	struct err e = ERR_NONE;
 	int dir = file_open_dir(AT_FDCWD, "docs", &e);
 
 	ck_assert_msg(dir >= 0, "%s", e.text);
 	buf_init(&page, PAGE_BYTES);
-	ck_assert_msg(file_read(dir, "api.md", PAGE_BYTES, &page, &e) == 0,
-		      "%s", e.text);
+	ck_assert_msg(file_read(dir, name, PAGE_BYTES, &page, &e) == 0, "%s",
+		      e.text);
 	return buf_text(&page);
+}
+
+static const char *read_page(void)
+{
+	return read_page_of("api.md");
 }
 
 START_TEST(every_route_is_described)
@@ -93,12 +99,28 @@ START_TEST(every_event_and_cause_is_named)
 }
 END_TEST
 
+START_TEST(every_key_of_a_policy_is_described)
+{
+	const char *text = read_page_of("snapshots.md");
+	char word[64];
+	size_t i;
+
+	for (i = 0; i < config_snapshots.field_count; i++) {
+		snprintf(word, sizeof(word), "`%s`",
+			 config_snapshots.fields[i].key);
+		ck_assert_msg(strstr(text, word) != NULL, "no %s", word);
+	}
+	buf_fini(&page);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		every_route_is_described,
 		every_problem_is_described_with_its_status,
 		every_event_and_cause_is_named,
+		every_key_of_a_policy_is_described,
 	};
 
 	return SUITE_RUN("docs", tests);

@@ -53,6 +53,41 @@ START_TEST(a_new_vm_begins_at_one)
 }
 END_TEST
 
+static void add(const char *text)
+{
+	struct err e = ERR_NONE;
+	const struct event_note note = { .kind = "policy",
+					 .state = VM_STOPPED,
+					 .cause = "command",
+					 .actor = { .kind = "policy" },
+					 .reason = "",
+					 .text = text };
+
+	ck_assert_msg(!journal_add(dir, &note, &e), "%s", e.text);
+}
+
+START_TEST(a_record_that_is_added_has_the_next_number)
+{
+	struct buf text;
+
+	setup();
+	add("first");
+	ck_assert_uint_eq(journal_last(dir), 1);
+	put(VMDIR_JOURNAL, "{\"seq\":1}\n{\"seq\":7}\n{\"seq\":8,\"ki");
+	add("behind a torn one");
+	ck_assert_uint_eq(journal_last(dir), 8);
+	add("and one more");
+	ck_assert_uint_eq(journal_last(dir), 9);
+	buf_init(&text, 4096);
+	ck_assert_int_eq(
+		file_read(dir, VMDIR_LOGS "/" VMDIR_JOURNAL, 4096, &text, NULL),
+		0);
+	ck_assert_ptr_nonnull(strstr(buf_text(&text), "\"ki\n{\"seq\":8,"));
+	buf_fini(&text);
+	teardown();
+}
+END_TEST
+
 START_TEST(the_last_whole_record_counts)
 {
 	setup();
@@ -119,6 +154,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		a_new_vm_begins_at_one,
+		a_record_that_is_added_has_the_next_number,
 		the_last_whole_record_counts,
 		the_rotated_file_is_asked_when_the_new_one_is_empty,
 		what_is_no_file_is_no_journal,
