@@ -346,5 +346,6 @@ int64_t cron_next(const struct cron *c, int64_t after)
 		at = timegm(&tm); /* puts 32 January right, too */
 		gmtime_r(&at, &tm);
 	}
-	return tm.tm_year <= last ? (int64_t)at : CRON_NEVER;
+	return tm.tm_year <= last && at <= SECONDS_MAX ? (int64_t)at
+						       : CRON_NEVER;
 }

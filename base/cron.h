@@ -39,7 +39,7 @@ int cron_parse(struct cron *out, const char *text, size_t len, struct err *e);
 
 /*
  * The first whole minute after the second `after` (since the epoch) that is
- * due; CRON_NEVER: there is none in the 41 years that follow.
+ * due; CRON_NEVER: there is none in the 41 years that follow, or before 10000.
  */
 int64_t cron_next(const struct cron *c, int64_t after);
 

@@ -260,6 +260,9 @@ START_TEST(times_that_are_no_times_are_survived)
 	ck_assert_int_eq(cron_next(&c, INT64_MIN), 3600);
 	ck_assert_int_eq(cron_next(&c, -1), 3600);
 	ck_assert_int_eq(cron_next(&c, INT64_MAX), CRON_NEVER);
+	ck_assert_int_eq(cron_next(&c, at("9999-12-31 22:30")),
+			 at("9999-12-31 23:00"));
+	ck_assert_int_eq(cron_next(&c, at("9999-12-31 23:00")), CRON_NEVER);
 }
 END_TEST
 
