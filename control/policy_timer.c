@@ -302,6 +302,11 @@ static void arm(struct policy_timer *t)
 		loop_arm(t->c->loop, &t->timer, wait, on_tick, t);
 }
 
+void policy_timer_look(struct policy_timer *t)
+{
+	on_tick(t);
+}
+
 /* --- life ------------------------------------------------------------ */
 
 int policy_timer_create(struct policy_timer **out, struct control *c,

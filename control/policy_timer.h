@@ -26,6 +26,8 @@ int policy_timer_create(struct policy_timer **out, struct control *c,
 			struct err *e);
 /* Reads what was done before; what is overdue comes soon. NULL is fine. */
 void policy_timer_start(struct policy_timer *t);
+/* What happens when it fires; for tests, which don't wait for it. */
+void policy_timer_look(struct policy_timer *t);
 /* NULL is fine. */
 void policy_timer_destroy(struct policy_timer *t);
 

@@ -181,11 +181,11 @@ static enum problem_code code_of(int error)
 static json_t *answer_json(const struct snapshot_op *op, enum vm_state state)
 {
 	return json_pack(
-		"{s:b, s:s, s:I, s:s, s:O*, s:O*, s:O*}", "changed",
+		"{s:b, s:s, s:I, s:s, s:s*, s:O*, s:O*, s:O*}", "changed",
 		!op->is_unchanged, "state", vm_state_text(state), "duration_us",
 		(json_int_t)((clock_mono_ns() - op->began_ns) / NS_PER_US),
-		"text", op->text, "snapshot", op->set, "prune", op->pruned,
-		"diff", op->diff);
+		"text", op->text, "warning", *op->warning ? op->warning : NULL,
+		"snapshot", op->set, "prune", op->pruned, "diff", op->diff);
 }
 
 static void answer(struct snapshot_op *op, struct call *call, json_t *json)

@@ -72,6 +72,9 @@ void cli_snapshot_print(const struct cli *cli, const struct cli_vm *vm,
 		return;
 	}
 	printf("%s: %s\n", vm->name, text ? text : "done");
+	text = json_string_value(json_object_get(answer, "warning"));
+	if (text)
+		cli_error(vm->name, "%s", text);
 	json_decref(answer);
 }
 

@@ -29,6 +29,10 @@ def journal(home, vm="web", kind="snapshot"):
     return [r for r in records if r["kind"].startswith(kind)]
 
 
+def by_policy(home):
+    return [r for r in journal(home) if r["actor"]["kind"] == "policy"]
+
+
 def scheduled(home, vm="web"):
     return [s for s in snapshots(home, vm)["snapshots"] if s["purpose"] == "scheduled"]
 
@@ -59,8 +63,8 @@ def what_is_overdue_at_a_start_is_done_once_soon_after_it(home):
     equal((shown["overdue"], shown["failures"]), (False, 0))
     check(new[1]["name"] in shown["text"] and shown["ran"] <= shown["due"], shown)
     equal(sum(not s["keep"] for s in shown["prune"]["snapshots"]), 0)
-    mine = [r for r in journal(home) if r["actor"]["kind"] == "policy"]
-    equal(len(mine), 2, mine)
+    await_true(lambda: len(by_policy(home)) == 2, "two events were expected")
+    mine = by_policy(home)
     check("guest stopped for" in mine[0]["text"] and "3 snapshots removed" in mine[1]["text"], mine)
     text = home.amber("policy", "show", "web").out
     for piece in ("every=@hourly", "keep_last=2", "next: ", " (in ", "last: ", "taken up:"):
@@ -172,7 +176,8 @@ def a_lost_or_damaged_file_costs_no_snapshot_twice(home):
 def a_full_quota_refuses_before_the_guest_stands(home):
     create(home, "web", "nonce", "period_ms=10", "--snapshots", "quota=150K,quota_warn=50K")
     home.amber("start", "web")
-    take(home, "one")
+    done = home.amber("snapshot", "create", "web", "one")
+    check("more than 50.0 KiB" in done.err and done.err.count("\n") == 1, done)
     warned = journal(home, kind="snapshot-quota")
     equal(len(warned), 1)
     check(re.search(r"take up \d+\.\d KiB, more than 50\.0 KiB", warned[0]["text"]), warned)
