@@ -165,10 +165,16 @@ static void begin_prune(struct policy_timer *t)
 		note(t, "snapshot-failed", e.text);
 }
 
-/* What a schedule takes is looked through after each run. */
+/*
+ * What a schedule takes is looked through after each run. While new ones turn
+ * out to be damaged, the old ones may be all there is.
+ */
 static bool is_prune_due(const struct policy_timer *t)
 {
 	uint64_t now = clock_mono_ns();
+
+	if (t->policy.verify && t->state.failures)
+		return false;
 
 	if (t->wants_prune || !t->pruned_ns)
 		return true;

@@ -82,6 +82,13 @@ static int take(struct snapshot_op *op, struct err *e)
 	if (!r && op->order.verify)
 		r = verify_taken(op, snapshot_taken(t), e);
 	snapshot_end(t);
+	return r;
+}
+
+static int create(struct snapshot_op *op, struct err *e)
+{
+	int r = op->is_offline ? take_offline(op, e) : take(op, e);
+
 	if (!r)
 		quota_warning(op->c->dir, op->c->config, op->warning,
 			      sizeof(op->warning));
@@ -232,8 +239,8 @@ static int adopt(struct snapshot_op *op, struct err *e)
 
 int snapshot_work(struct snapshot_op *op, struct err *e)
 {
-	int (*const work[])(struct snapshot_op * op, struct err * e) = {
-		[OP_CREATE] = op->is_offline ? take_offline : take,
+	static int (*const work[])(struct snapshot_op * op, struct err * e) = {
+		[OP_CREATE] = create,
 		[OP_RESTORE] = restore_or_rewind,
 		[OP_REWIND] = restore_or_rewind,
 		[OP_DELETE] = delete,

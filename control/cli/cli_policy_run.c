@@ -154,9 +154,14 @@ static int prune(struct cli_policy *p, struct told *t, struct err *e)
 	return 0;
 }
 
-/* Rules hold after a run; an expiry, and rules without a schedule, always. */
+/*
+ * Rules hold after a run; an expiry, and rules without a schedule, always; but
+ * while new ones turn out to be damaged the old ones may be all there is.
+ */
 static bool is_prune_due(const struct cli_policy *p, bool has_run)
 {
+	if (p->policy.verify && p->state.failures && !has_run)
+		return false;
 	if (policy_has_expired(p->list, p->now_ns))
 		return true;
 	return p->policy.has_rules && (has_run || !p->policy.has_schedule);
