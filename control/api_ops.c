@@ -3,27 +3,10 @@
  * Handlers about operations. Loop thread. INV-1: a call is in the list exactly
  * while it is open.
  */
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "control/api.h"
 #include "control/control.h"
 #include "control/snapshot_op.h"
-
-static void answer_json(struct call *call, unsigned int status, json_t *json)
-{
-	char *text = json_dumps(json, JSON_COMPACT);
-
-	json_decref(json);
-	if (!text) {
-		call_problem(call, PROBLEM_INTERNAL, "out of memory");
-		return;
-	}
-	buf_puts(&call->body, text);
-	buf_puts(&call->body, "\n");
-	free(text);
-	call_answer(call, status, "application/json");
-}
 
 static const struct op_record *find(struct call *call)
 {
@@ -47,7 +30,7 @@ void api_ops(struct call *call)
 
 	for (id = c->ops.last; id && (op = ops_find(c, id)) != NULL; id--)
 		json_array_append_new(all, ops_json(c, op));
-	answer_json(call, 200, json_pack("{s:o}", "ops", all));
+	call_answer_json(call, 200, json_pack("{s:o}", "ops", all));
 }
 
 /* --- one of them ------------------------------------------------------- */
@@ -57,7 +40,7 @@ static void answer_op(struct call *call)
 	const struct op_record *op = find(call);
 
 	if (op)
-		answer_json(call, 200, ops_json(call->control, op));
+		call_answer_json(call, 200, ops_json(call->control, op));
 }
 
 static void end_wait(struct call *call)
@@ -120,5 +103,5 @@ void api_op_begun(struct call *call, uint64_t id)
 
 	call_set_header_text(call, "Location", "/v1/ops/%llu",
 			     (unsigned long long)id);
-	answer_json(call, 202, ops_json(call->control, op));
+	call_answer_json(call, 202, ops_json(call->control, op));
 }

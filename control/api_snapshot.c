@@ -15,20 +15,10 @@ void api_snapshots(struct call *call)
 {
 	json_t *all = json_copy(call->control->snapshots);
 	json_t *merging = layer_op_progress(call->control);
-	char *text;
 
 	if (merging)
 		json_object_set_new(all, "merging", merging);
-	text = json_dumps(all, JSON_COMPACT);
-	json_decref(all);
-	if (!text) {
-		call_problem(call, PROBLEM_INTERNAL, "out of memory");
-		return;
-	}
-	buf_puts(&call->body, text);
-	buf_puts(&call->body, "\n");
-	free(text);
-	call_answer(call, 200, "application/json");
+	call_answer_json(call, 200, all);
 }
 
 static void start(struct call *call, struct snapshot_op_order *order)

@@ -3,6 +3,7 @@
 #include "control/call.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -107,6 +108,21 @@ void call_problem(struct call *call, enum problem_code code, const char *fmt,
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
 	answer_problem(call, code, detail, NULL, NULL);
+}
+
+void call_answer_json(struct call *call, unsigned int status, json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	if (!text) {
+		call_problem(call, PROBLEM_INTERNAL, "out of memory");
+		return;
+	}
+	buf_puts(&call->body, text);
+	buf_puts(&call->body, "\n");
+	free(text);
+	call_answer(call, status, "application/json");
 }
 
 void call_wrong_state(struct call *call, const char *detail, const char *state,

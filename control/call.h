@@ -133,6 +133,8 @@ char *call_word_at(struct call *call, size_t i);
 
 /* Answers. After a CALL_OPEN, call_finish() must follow. */
 void call_answer(struct call *call, unsigned int status, const char *type);
+/* With json (taken over; NULL: no memory) and a newline as its body. */
+void call_answer_json(struct call *call, unsigned int status, json_t *json);
 void call_problem(struct call *call, enum problem_code code, const char *fmt,
 		  ...) __attribute__((format(printf, 3, 4)));
 void call_wrong_state(struct call *call, const char *detail, const char *state,

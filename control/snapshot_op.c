@@ -190,8 +190,6 @@ static json_t *answer_json(const struct snapshot_op *op, enum vm_state state)
 
 static void answer(struct snapshot_op *op, struct call *call, json_t *json)
 {
-	char *text;
-
 	if (op->err.code == -EBUSY && op->result.refused) {
 		control_answer_wrong_state(call, op->request.command,
 					   op->result.state, op->result.help);
@@ -201,12 +199,7 @@ static void answer(struct snapshot_op *op, struct call *call, json_t *json)
 		call_problem(call, code_of(op->err.code), "%s", op->err.text);
 		return;
 	}
-	text = json_dumps(json, JSON_COMPACT);
-	if (text)
-		buf_puts(&call->body, text);
-	buf_puts(&call->body, "\n");
-	free(text);
-	call_answer(call, 200, "application/json");
+	call_answer_json(call, 200, json_incref(json));
 }
 
 /* To who waits for it, and for who asks later. */
