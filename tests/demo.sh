@@ -87,7 +87,14 @@ run "$amber" snapshot restore counter before
 run "$amber" snapshot list counter --tree
 run "$amber" snapshot verify counter
 run "$amber" snapshot restore counter later --no-safety
-run "$amber" stop counter
+
+say "Tried out in a throwaway; and another VM that goes on from there"
+run "$amber" snapshot verify counter before --boot --expect 'count='
+run "$amber" snapshot restore counter before --as other
+run "$amber" start counter --peek --from before
+run "$amber" list
+run "$amber" stop counter counter-peek-1 other
+run "$amber" delete other
 run "$amber" delete counter
 
 say "Rewound in place: test runs that begin warm, disk and memory together"
