@@ -124,8 +124,6 @@ void ram_discard(const struct ram *ram, void *host, uint64_t bytes)
 {
 	uint64_t at = (uint64_t)((uint8_t *)host - ram->host);
 
-	if (ram->images.count)
-		return;
 	/* A failure costs memory, nothing else. */
 	if (at > ram->bytes || bytes > ram->bytes - at)
 		return;

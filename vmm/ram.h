@@ -59,9 +59,9 @@ int ram_set_slots(const struct ram *ram, int vm_fd, struct err *e);
 
 /*
  * Gives [host, host + bytes) of the mapping back to the host: it reads as
- * zeroes from then on. Memory that shows an image is kept as it is: what the
- * image has there would come back. Page aligned; while vCPUs run, too. Any
- * thread.
+ * zeroes from then on, or as what the image has there that it shows (VIRTIO
+ * 1.2, 5.5.6: the driver must not rely on either). Page aligned; while vCPUs
+ * run, too. Any thread.
  */
 void ram_discard(const struct ram *ram, void *host, uint64_t bytes);
 

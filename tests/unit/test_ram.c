@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guest RAM: what was touched is counted, what is given back is gone. */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "devices/platform.h"
 #include "tests/unit/suite.h"
-#include "vmm/ram.h"
+#include "vmm/ram_image.h"
 
 #define MIB  (1ULL << 20)
 #define HUGE (2 * MIB)
@@ -53,6 +55,21 @@ START_TEST(huge_pages_of_the_host_are_huge_pages_of_the_guest)
 }
 END_TEST
 
+/* Of this process alone. */
+static uint64_t private_bytes(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	unsigned long long kib = 0;
+	char line[256];
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Anonymous: %llu kB", &kib) == 1)
+			break;
+	fclose(f);
+	return kib * 1024;
+}
+
 START_TEST(memory_above_the_hole_follows_the_memory_below_it)
 {
 	open_ram(RAM_HOLE_START + 16 * MIB);
@@ -79,6 +96,30 @@ START_TEST(memory_given_back_reads_as_zeroes_and_is_not_counted)
 	ck_assert_uint_eq(ram.host[13 * MIB], 0);
 	ck_assert_uint_eq(ram.host[13 * MIB + PAGE], 0x5a);
 	ck_assert_uint_eq(ram.host[12 * MIB], 0x5a);
+	ram_destroy(&ram);
+}
+END_TEST
+
+START_TEST(memory_of_an_image_is_given_back_as_well)
+{
+	struct ram_images images = {
+		.count = 1, .fd = { memfd_create("image", MFD_CLOEXEC) }
+	};
+	struct err e = ERR_NONE;
+	uint64_t before;
+
+	open_ram(16 * MIB);
+	ck_assert(!ftruncate(images.fd[0], 16 * MIB));
+	ck_assert_int_eq(pwrite(images.fd[0], "x", 1, 8 * MIB), 1);
+	ck_assert_msg(!ram_image_map(&ram, &images, &e), "%s", e.text);
+	memset(ram.host + 8 * MIB, 0x5a, 4 * MIB);
+	before = private_bytes();
+	ram_discard(&ram, ram.host + 8 * MIB, 2 * MIB);
+	ck_assert_uint_le(private_bytes() + 2 * MIB, before);
+	ck_assert_uint_eq(ram.host[8 * MIB], 'x');
+	ck_assert_uint_eq(ram.host[9 * MIB], 0);
+	ck_assert_uint_eq(ram.host[10 * MIB], 0x5a);
+	ram_images_close(&images);
 	ram_destroy(&ram);
 }
 END_TEST
@@ -124,6 +165,7 @@ int main(void)
 		huge_pages_of_the_host_are_huge_pages_of_the_guest,
 		memory_above_the_hole_follows_the_memory_below_it,
 		memory_given_back_reads_as_zeroes_and_is_not_counted,
+		memory_of_an_image_is_given_back_as_well,
 		nothing_outside_is_given_back,
 		a_child_process_does_not_share_it,
 	};
