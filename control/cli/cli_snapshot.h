@@ -58,6 +58,12 @@ int cli_snapshot_loop(const struct cli *cli, struct cli_vm *vm, int *status,
 int cli_snapshot_try(const struct cli *cli, struct cli_vm *vm,
 		     const struct snapshot_meta *m, json_t *out, bool *passed,
 		     struct err *e);
+/*
+ * Merges what layers can be of a VM without a process, whose lock is the
+ * caller's, with a bar; says: what came of it, not only what went wrong.
+ */
+void cli_snapshot_merge(const struct cli_vm *vm, const struct vm_config *config,
+			bool says);
 /* The same for a VM without a process. */
 int cli_snapshot_create_offline(const struct cli *cli, struct cli_vm *vm,
 				struct err *e);

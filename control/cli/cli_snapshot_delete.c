@@ -37,7 +37,8 @@ static int merge_one(int dir, const struct vm_config *config,
 	return r;
 }
 
-static void merge_all(const struct cli_vm *vm, const struct vm_config *config)
+void cli_snapshot_merge(const struct cli_vm *vm, const struct vm_config *config,
+			bool says)
 {
 	struct tidy_done done = { .removed = 0 };
 	struct err e = ERR_NONE;
@@ -50,7 +51,7 @@ static void merge_all(const struct cli_vm *vm, const struct vm_config *config)
 	while (r > 0);
 	cli_disk_progress_end();
 	tidy_describe(&done, text, sizeof(text));
-	if (*text)
+	if (*text && says)
 		printf("%s: %s\n", vm->name, text);
 	if (r)
 		cli_error(vm->name,
@@ -76,7 +77,7 @@ static int delete_locked(const struct cli *cli, struct cli_vm *vm,
 	if (*done.why)
 		cli_error(vm->name, "layers stay: %s", done.why);
 	if (done.waiting && !cli_has(cli, CLI_NO_MERGE))
-		merge_all(vm, config);
+		cli_snapshot_merge(vm, config, true);
 	return 0;
 }
 

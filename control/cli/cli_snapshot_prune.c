@@ -130,8 +130,9 @@ static json_t *body_of(const struct cli *cli, const struct prune_order *o)
 	return body;
 }
 
-static int prune_locked(struct cli_vm *vm, const struct prune_order *o,
-			json_t **answer, struct err *e)
+static int prune_locked(const struct cli *cli, struct cli_vm *vm,
+			const struct prune_order *o, json_t **answer,
+			struct err *e)
 {
 	struct prune_report report = { .removed = 0 };
 	struct vm_config config;
@@ -143,6 +144,9 @@ static int prune_locked(struct cli_vm *vm, const struct prune_order *o,
 		config_finish(&config, CONFIG_KEPT);
 		r = snapshot_prune(vm->dir, &config, o, &report, e);
 	}
+	if (!r && report.removed && !o->is_dry_run &&
+	    !cli_has(cli, CLI_NO_MERGE))
+		cli_snapshot_merge(vm, &config, false);
 	vm_config_fini(&config);
 	if (!r)
 		*answer = json_pack("{s:b, s:s, s:o}", "changed",
@@ -151,14 +155,15 @@ static int prune_locked(struct cli_vm *vm, const struct prune_order *o,
 	return r;
 }
 
-static int prune_offline(struct cli_vm *vm, const struct prune_order *o,
-			 json_t **answer, struct err *e)
+static int prune_offline(const struct cli *cli, struct cli_vm *vm,
+			 const struct prune_order *o, json_t **answer,
+			 struct err *e)
 {
 	int lock = cli_snapshot_lock(vm, e), r;
 
 	if (lock < 0)
 		return lock;
-	r = prune_locked(vm, o, answer, e);
+	r = prune_locked(cli, vm, o, answer, e);
 	close(lock);
 	return r;
 }
@@ -239,7 +244,7 @@ int cli_snapshot_prune(const struct cli *cli, struct cli_vm *vm, int *status,
 		return r;
 	r = vm->alive ? cli_snapshot_ask(cli, vm, "/v1/vm/snapshot/prune",
 					 body_of(cli, &o), &answer, e)
-		      : prune_offline(vm, &o, &answer, e);
+		      : prune_offline(cli, vm, &o, &answer, e);
 	if (r)
 		return r;
 	if (cli_has(cli, CLI_JSON)) {

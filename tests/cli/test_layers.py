@@ -265,6 +265,27 @@ def damaged_snapshot_keeps_all_layers_and_says_so(home):
     twin.judge()
 
 
+def pruned_when_it_is_stopped_no_layer_waits(home):
+    twin = make(home, "pqr")
+    twin.stop()
+    home.amber("snapshot", "prune", "twin", "--keep-last", "1", "--no-merge")
+    check(len(twin.layers()) > len(twin.disks), "none was left to be merged")
+    twin.start()
+    twin.await_layers(1)
+    twin.run_on()
+    for name in "st":
+        twin.snapshot("create", name)
+        twin.run_on()
+    twin.stop()
+    done = home.amber("snapshot", "prune", "twin", "--keep-last", "1", "--json").json()
+    equal(done["prune"]["removed"], 2)
+    twin.await_layers(1, seconds=0)
+    twin.start()
+    twin.run_on()
+    twin.stop()
+    twin.judge()
+
+
 def is_verified(home, name):
     done = home.amber("snapshot", "verify", "twin", name, status=None)
     check(done.status == 0 or "can't be verified now" in done.err, done)
@@ -359,6 +380,7 @@ if __name__ == "__main__":
          layer_that_a_clone_stands_on_is_not_written_to,
          files_that_no_snapshot_named_stay,
          damaged_snapshot_keeps_all_layers_and_says_so,
+         pruned_when_it_is_stopped_no_layer_waits,
          damaged_snapshot_can_be_deleted_by_its_id,
          killed_while_layers_go_it_goes_on_at_the_next_start,
          start_removes_what_a_kill_has_left_and_says_so])
