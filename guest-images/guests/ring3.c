@@ -8,7 +8,8 @@
  * mib=N (default 16), rounds=N (default 1, 0 = for ever), seed=N, rate=N
  * MiB/s at most (default 0, unlimited), first=N (default 1) the round to begin
  * with, where another machine left those before in this memory, rest_ms=N
- * (default 0) of doing nothing before the next one. The sum depends on mib,
+ * (default 0) of doing nothing before the next one, every=N (default 1): rounds
+ * behind the first see to every N-th page alone. The sum depends on mib, every,
  * round and seed only. FAIL 1: pages were bad, FAIL 2: the memory is too small.
  */
 #include "guest-images/runtime/guest.h"
@@ -24,7 +25,7 @@
 
 static struct {
 	uint64_t *memory;
-	uint64_t pages, first, rounds, seed, pages_per_tick, rest_ticks;
+	uint64_t pages, every, first, rounds, seed, pages_per_tick, rest_ticks;
 	uint64_t bad, calls, round_start_ns;
 } job;
 
@@ -63,13 +64,20 @@ static bool page_is(uint64_t page, uint64_t round)
 	return differences == 0;
 }
 
-static uint64_t sum_of_memory(void)
+/* From one page of a round to the next. */
+static uint64_t step_of(uint64_t round)
+{
+	return round > 1 ? job.every : 1;
+}
+
+static uint64_t sum_of_memory(uint64_t round)
 {
 	uint64_t sum = 0;
-	uint64_t i;
+	uint64_t page, i;
 
-	for (i = 0; i < job.pages * PAGE_WORDS; i++)
-		sum = (sum << 1 | sum >> 63) + job.memory[i];
+	for (page = 0; page < job.pages; page += step_of(round))
+		for (i = page * PAGE_WORDS; i < (page + 1) * PAGE_WORDS; i++)
+			sum = (sum << 1 | sum >> 63) + job.memory[i];
 	return sum;
 }
 
@@ -77,7 +85,7 @@ static void dirty_round(uint64_t round)
 {
 	uint64_t page, in_tick = 0;
 
-	for (page = 0; page < job.pages; page++) {
+	for (page = 0; page < job.pages; page += step_of(round)) {
 		if (round > 1 && !page_is(page, round - 1))
 			job.bad++;
 		write_page(page, round);
@@ -105,11 +113,11 @@ static uint64_t work(void *unused)
 	for (round = job.first; job.rounds == 0 || round <= job.rounds;
 	     round++) {
 		dirty_round(round);
-		sys_call(SYS_ROUND_DONE, round, sum_of_memory());
+		sys_call(SYS_ROUND_DONE, round, sum_of_memory(round));
 		if (job.rest_ticks)
 			rest();
 	}
-	for (page = 0; page < job.pages; page++)
+	for (page = 0; page < job.pages; page += step_of(job.rounds))
 		if (!page_is(page, job.rounds))
 			job.bad++;
 	return 0;
@@ -150,6 +158,9 @@ static void plan(void)
 		guest_fail(2);
 	job.memory = (uint64_t *)free.start;
 	job.pages = mib * PAGES_PER_MIB;
+	job.every = arg_u64("every", 1);
+	if (job.every == 0)
+		job.every = 1;
 	job.first = arg_u64("first", 1);
 	job.rounds = arg_u64("rounds", 1);
 	job.seed = arg_u64("seed", 1);
