@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PAGEMAP_SCAN, which older headers don't know. */
+/* One call for all pages, or what each one's entry says. */
 #include "vmm/ram_scan.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
-#define RUNS 512 /* that are found at a time */
+#define PAGE	   4096ULL
+#define RUNS	   512 /* that are found at a time */
+#define ENTRIES	   1024u
+#define PM_PRESENT (UINT64_C(1) << 63)
+#define PM_SWAPPED (UINT64_C(1) << 62)
+#define PM_FILE	   (UINT64_C(1) << 61)
+
+/* --- PAGEMAP_SCAN, which older headers don't know ---------------------- */
 
 struct scan_run {
 	uint64_t start, end, categories;
@@ -19,8 +28,8 @@ struct scan {
 
 #define SCAN _IOWR('f', 16, struct scan)
 
-int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
-	     uint64_t bytes, struct err *e)
+static int scan_all(int pagemap, const struct ram_scan *what, uint8_t *host,
+		    uint64_t bytes, struct err *e)
 {
 	struct scan_run run[RUNS];
 	struct scan s = {
@@ -40,7 +49,9 @@ int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
 	while (!r && s.start < s.end) {
 		n = ioctl(pagemap, SCAN, &s);
 		if (n < 0)
-			return -errno;
+			return errno == ENOTTY
+				       ? -ENOTTY
+				       : err_sys(e, -errno, "asking for pages");
 		for (i = 0; i < n && !r; i++)
 			r = what->found(what->ctx,
 					(uint8_t *)(uintptr_t)run[i].start,
@@ -48,4 +59,66 @@ int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
 		s.start = s.walk_end;
 	}
 	return r;
+}
+
+/* --- entries ----------------------------------------------------------- */
+
+static bool is_wanted(const struct ram_scan *what, uint64_t entry)
+{
+	uint32_t is = (entry & PM_FILE ? RAM_SCAN_FILE : 0) |
+		      (entry & PM_PRESENT ? RAM_SCAN_PRESENT : 0) |
+		      (entry & PM_SWAPPED ? RAM_SCAN_SWAPPED : 0);
+
+	return (is & what->all) == what->all && !(is & what->none) &&
+	       (!what->any || is & what->any);
+}
+
+static int take_runs(const struct ram_scan *what, uint8_t *host,
+		     const uint64_t *entry, unsigned int n, struct err *e)
+{
+	unsigned int i = 0, from;
+	int r = 0;
+
+	while (i < n && !r) {
+		for (; i < n && !is_wanted(what, entry[i]); i++)
+			;
+		for (from = i; i < n && is_wanted(what, entry[i]); i++)
+			;
+		if (i > from)
+			r = what->found(what->ctx, host + from * PAGE,
+					(i - from) * PAGE, e);
+	}
+	return r;
+}
+
+int ram_scan_entries(int pagemap, const struct ram_scan *what, uint8_t *host,
+		     uint64_t bytes, struct err *e)
+{
+	uint64_t entry[ENTRIES], at, n;
+	ssize_t got;
+	int r = 0;
+
+	if (what->flags || what->all & RAM_SCAN_WRITTEN)
+		return -ENOTTY;
+	for (at = 0; at < bytes && !r; at += n * PAGE) {
+		n = (bytes - at) / PAGE;
+		n = n < ENTRIES ? n : ENTRIES;
+		got = pread(pagemap, entry, n * sizeof(entry[0]),
+			    (off_t)((uintptr_t)(host + at) / PAGE *
+				    sizeof(entry[0])));
+		if (got != (ssize_t)(n * sizeof(entry[0])))
+			return err_sys(e, got < 0 ? -errno : -EIO,
+				       "/proc/self/pagemap");
+		r = take_runs(what, host + at, entry, (unsigned int)n, e);
+	}
+	return r;
+}
+
+int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
+	     uint64_t bytes, struct err *e)
+{
+	int r = scan_all(pagemap, what, host, bytes, e);
+
+	return r == -ENOTTY ? ram_scan_entries(pagemap, what, host, bytes, e)
+			    : r;
 }

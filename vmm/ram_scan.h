@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asking the kernel which pages of the memory are of a kind (PAGEMAP_SCAN of
- * Linux 6.7; admin-guide/mm/pagemap.rst). No state; any thread.
+ * Asking the kernel which pages of the memory are of a kind: PAGEMAP_SCAN of
+ * Linux 6.7, before that each page's entry (admin-guide/mm/pagemap.rst). No
+ * state; any thread.
  */
 #ifndef AMBER_VMM_RAM_SCAN_H
 #define AMBER_VMM_RAM_SCAN_H
@@ -28,10 +29,14 @@ struct ram_scan {
 };
 
 /*
- * pagemap: the open /proc/self/pagemap. Errors: -ENOTTY (this kernel can't),
- * found's, the kernel's; only found's have a text.
+ * pagemap: the open /proc/self/pagemap. Errors: -ENOTTY (this kernel knows
+ * nothing of RAM_SCAN_WRITTEN), found's, those of reading.
  */
 int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
 	     uint64_t bytes, struct err *e);
+
+/* What an older kernel is asked by: for tests. */
+int ram_scan_entries(int pagemap, const struct ram_scan *what, uint8_t *host,
+		     uint64_t bytes, struct err *e);
 
 #endif

@@ -14,32 +14,6 @@ void ram_share_all(struct ram_share *s, const struct ram *ram)
 	*s = (struct ram_share){ .range[0] = { 0, ram->bytes }, .count = 1 };
 }
 
-/* Those that are near enough to each other become one. */
-static void join(struct ram_share *s)
-{
-	unsigned int i, n = 0;
-
-	for (i = 1; i < s->count; i++)
-		if (s->range[i].from - s->range[n].to < s->gap)
-			s->range[n].to = s->range[i].to;
-		else
-			s->range[++n] = s->range[i];
-	s->count = n + 1;
-}
-
-/* Behind those that are there. */
-static void add(struct ram_share *s, uint64_t from, uint64_t to)
-{
-	while (s->count == RAM_SHARE_RANGES) {
-		s->gap *= 2;
-		join(s);
-	}
-	s->range[s->count].from = from;
-	s->range[s->count++].to = to;
-	if (s->count > 1 && from - s->range[s->count - 2].to < s->gap)
-		join(s);
-}
-
 static bool has_bit(const uint64_t *bits, uint64_t from, uint64_t to)
 {
 	for (; from < to; from++) {
@@ -54,17 +28,19 @@ static bool has_bit(const uint64_t *bits, uint64_t from, uint64_t to)
 void ram_share_maybe(struct ram_share *s, const struct ram *ram,
 		     const uint64_t *maybe)
 {
+	struct ram_ranges r = { .range = s->range, .max = RAM_SHARE_RANGES };
 	struct ram_map plan;
 	uint64_t at, end;
 	size_t bytes;
 
 	ram_map_plan(&plan, ram->bytes, &bytes);
-	*s = (struct ram_share){ .gap = plan.granule };
+	r.gap = plan.granule;
 	for (at = 0; at < ram->bytes; at = end) {
 		end = MIN(at + plan.granule, ram->bytes);
 		if (has_bit(maybe, at / PAGE, end / PAGE))
-			add(s, at, end);
+			ram_ranges_add(&r, at, end);
 	}
+	s->count = r.count;
 }
 
 int ram_share_begin(const struct ram_share *s, const struct ram *ram)

@@ -8,15 +8,13 @@
 #define AMBER_VMM_RAM_SHARE_H
 
 #include "vmm/ram_map.h"
+#include "vmm/ram_ranges.h"
 
 #define RAM_SHARE_RANGES 64 /* each is two more mappings for a while */
 
 struct ram_share {
-	struct {
-		uint64_t from, to; /* offsets in the memory */
-	} range[RAM_SHARE_RANGES];
-	unsigned int count;
-	uint64_t gap; /* what is nearer than this is one */
+	struct ram_range range[RAM_SHARE_RANGES];
+	uint32_t count;
 };
 
 void ram_share_all(struct ram_share *s, const struct ram *ram);
