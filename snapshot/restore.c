@@ -268,6 +268,7 @@ int restore_load(void *ctx, struct vm_saved *out, struct err *e)
 	if (buf_put(&out->state, r->state.data, r->state.len))
 		return err_sys(e, -ENOMEM, STORE_STATE);
 	out->is_other_time = true;
+	out->set = store_open(r->dir, r->meta.id, NULL); /* advice: or none */
 	return ram_images_copy(&out->memory, &r->memory)
 		       ? err_sys(e, -EMFILE, STORE_MEMORY)
 		       : 0;

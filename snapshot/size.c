@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/ram_warm.h"
+
 #define BLOCK 512ULL /* of st_blocks, whatever the file system's is */
 
 static uint64_t taken(int dir, const char *name)
@@ -28,7 +30,8 @@ void snapshot_size(int dir, const struct snapshot_meta *m,
 	if (set >= 0) {
 		out->memory = taken(set, STORE_MEMORY);
 		out->state = taken(set, STORE_STATE) + taken(set, STORE_MAP) +
-			     taken(set, STORE_META) + taken(set, STORE_CONFIG);
+			     taken(set, STORE_META) + taken(set, STORE_CONFIG) +
+			     taken(set, RAM_WARM_FILE);
 		close(set);
 	}
 	for (i = 0; i < m->disks; i++)

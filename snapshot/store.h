@@ -7,6 +7,8 @@
  *   snapshots/ID/memory     guest memory (vmm/ram_image.h)
  *   snapshots/ID/memory.map what is where in it (vmm/ram_map.h)
  *   snapshots/ID/config     config.json, as it was
+ *   snapshots/ID/working-set the pages that the guest used when it was last
+ *                           restored (vmm/ram_warm.h); advice, may be missing
  *   snapshots/current       the ID that the VM has come from
  *
  * A set becomes visible, and goes away, by one rename. dir is the VM's

@@ -20,6 +20,7 @@
 #include "vmm/machine_private.h"
 #include "vmm/machine_state.h"
 #include "vmm/ram_image.h"
+#include "vmm/ram_warm.h"
 
 #define DEFAULT_CMDLINE "console=ttyS0"
 #define CMDLINE_BYTES	(8u << 10) /* the kernel's own limit is checked later */
@@ -169,7 +170,12 @@ static int load(struct machine *m, struct boot_result *boot, struct buf *report,
 
 static int map_memory(struct machine *m, struct err *e)
 {
-	return ram_image_map(&m->ram, &m->cfg.memory, e);
+	int r = ram_image_map(&m->ram, &m->cfg.memory, e);
+
+	/* Only advice: without it pages are fetched when they are touched. */
+	if (!r && m->cfg.set)
+		ram_warm_start(&m->warm, &m->ram, *m->cfg.set);
+	return r;
 }
 
 /* Nothing has begun in a new machine: its devices are quiet at once. */
@@ -250,6 +256,7 @@ void machine_destroy(struct machine *m)
 	machine_remove_devices(m);
 	if (m->vm_fd >= 0)
 		close(m->vm_fd);
+	ram_warm_stop(m->warm);
 	ram_destroy(&m->ram);
 	kvm_close(&m->kvm);
 	buf_fini(&m->crash);
@@ -308,6 +315,7 @@ void machine_run(struct machine *m)
 	atomic_store(&m->running, m->vcpus);
 	for (i = 0; i < m->vcpus; i++)
 		vcpu_set(&m->vcpu[i], VCPU_RUN);
+	ram_warm_run(m->warm);
 }
 
 void machine_park(struct machine *m)

@@ -50,6 +50,7 @@ struct machine_config {
 	const uint8_t *state;
 	size_t state_bytes;
 	struct ram_images memory; /* not owned */
+	const int *set;		  /* the directory of their set; NULL: none */
 	bool is_other_time; /* with state: the guest is told by its genid */
 	/* A kernel of the boot list was passed over. On the builder's thread.
 	 */

@@ -67,9 +67,10 @@ struct machine_devices {
 
 struct machine {
 	struct machine_config cfg;
-	struct kvm kvm; /* owned */
-	int vm_fd;	/* owned; -1: none */
-	struct ram ram; /* owned */
+	struct kvm kvm;	       /* owned */
+	int vm_fd;	       /* owned; -1: none */
+	struct ram ram;	       /* owned */
+	struct ram_warm *warm; /* owned; NULL: no pages are fetched ahead */
 	struct bus ports, mmio;
 	struct machine_devices dev; /* owned */
 	struct vcpu *vcpu;	    /* owned, cpus of them */

@@ -7,6 +7,7 @@
 #include "vmm/machine_private.h"
 #include "vmm/machine_state.h"
 #include "vmm/ram_image.h"
+#include "vmm/ram_warm.h"
 
 int machine_renew_genid(struct machine *m, struct err *e)
 {
@@ -35,8 +36,10 @@ static void forget_reports(struct machine *m)
 int machine_rewind(struct machine *m, const uint8_t *state, size_t len,
 		   const struct ram_images *memory, struct err *e)
 {
-	int r = ram_image_rewind(&m->ram, memory, e);
+	int r;
 
+	ram_warm_drop(m->warm);
+	r = ram_image_rewind(&m->ram, memory, e);
 	if (!r)
 		r = machine_load(m, state, len, e);
 	if (r)

@@ -61,7 +61,8 @@ int ram_create(struct ram *ram, uint64_t bytes, struct err *e)
 {
 	int r;
 
-	*ram = (struct ram){ .bytes = bytes, .track.uffd = -1 };
+	*ram = (struct ram){ .bytes = bytes };
+	ram_track_init(ram);
 	ram->host = map_aligned(bytes);
 	if (!ram->host)
 		return err_sys(e, -errno, "guest memory: mapping %llu MiB",

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/lock.h"
 #include "devices/gmem.h"
 
 #define RAM_IMAGES_MAX 33 /* a full image and its increments */
@@ -27,6 +28,7 @@ struct ram_images {
 
 /* What is known of who wrote what: vmm/ram_track.h. */
 struct ram_track {
+	struct lock lock;
 	int uffd;			  /* owned; -1: no page is protected */
 	bool is_wanted;			  /* an increment was asked for once */
 	char since[RAM_MOMENT_CHARS + 1]; /* what is protected was written

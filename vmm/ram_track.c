@@ -21,7 +21,8 @@
 #include "vmm/ram_image.h"
 #include "vmm/ram_scan.h"
 
-#define PAGE 4096ULL
+#define PAGE  4096ULL
+#define PIECE (64ULL << 20) /* that a lock of the kernel's is held for */
 
 /* Of Linux 5.11 and 6.7, which older headers don't know. */
 #define USER_MODE_ONLY	 1
@@ -63,7 +64,9 @@ static int open_uffd(void)
 }
 
 /* Again each time: what was mapped since is not. */
-static bool is_registered(struct ram *ram)
+static bool cover_locked(struct ram *ram) LOCK_NEEDS(ram->track.lock);
+
+static bool cover_locked(struct ram *ram)
 {
 	struct uffdio_register all = {
 		.range = { (uintptr_t)ram->host, ram->bytes },
@@ -71,13 +74,19 @@ static bool is_registered(struct ram *ram)
 	};
 	struct ram_track *t = &ram->track;
 
+	if (t->uffd < 0)
+		t->uffd = open_uffd();
+	return t->uffd >= 0 && !ioctl(t->uffd, UFFDIO_REGISTER, &all);
+}
+
+static bool make_room(struct ram *ram)
+{
+	struct ram_track *t = &ram->track;
+
 	if (!t->discarded)
 		t->discarded =
 			calloc(ram_track_words(ram), sizeof(*t->discarded));
-	if (t->uffd < 0)
-		t->uffd = open_uffd();
-	return t->discarded && t->uffd >= 0 &&
-	       !ioctl(t->uffd, UFFDIO_REGISTER, &all);
+	return t->discarded;
 }
 
 struct note {
@@ -142,22 +151,9 @@ static void take_discarded(struct ram *ram, uint64_t *maybe)
 	}
 }
 
-bool ram_track_cut(struct ram *ram, const struct ram_track_cut *cut,
-		   uint64_t *maybe)
-{
-	bool is_known = stands_on(ram, cut);
+static void forget_locked(struct ram *ram) LOCK_NEEDS(ram->track.lock);
 
-	if (strlen(cut->moment) > RAM_MOMENT_CHARS || !is_registered(ram) ||
-	    !protect(ram, maybe)) {
-		ram_track_forget(ram);
-		return false;
-	}
-	take_discarded(ram, maybe);
-	snprintf(ram->track.since, sizeof(ram->track.since), "%s", cut->moment);
-	return is_known;
-}
-
-void ram_track_forget(struct ram *ram)
+static void forget_locked(struct ram *ram)
 {
 	if (ram->track.uffd >= 0)
 		close(ram->track.uffd);
@@ -165,12 +161,92 @@ void ram_track_forget(struct ram *ram)
 	*ram->track.since = '\0';
 }
 
+static bool cut_locked(struct ram *ram, const struct ram_track_cut *cut,
+		       uint64_t *maybe) LOCK_NEEDS(ram->track.lock);
+
+static bool cut_locked(struct ram *ram, const struct ram_track_cut *cut,
+		       uint64_t *maybe)
+{
+	bool is_known = stands_on(ram, cut);
+
+	if (strlen(cut->moment) > RAM_MOMENT_CHARS || !make_room(ram) ||
+	    !cover_locked(ram) || !protect(ram, maybe)) {
+		forget_locked(ram);
+		return false;
+	}
+	take_discarded(ram, maybe);
+	snprintf(ram->track.since, sizeof(ram->track.since), "%s", cut->moment);
+	return is_known;
+}
+
+bool ram_track_cut(struct ram *ram, const struct ram_track_cut *cut,
+		   uint64_t *maybe)
+{
+	bool is_known;
+
+	lock_take(&ram->track.lock);
+	is_known = cut_locked(ram, cut, maybe);
+	lock_release(&ram->track.lock);
+	return is_known;
+}
+
+void ram_track_forget(struct ram *ram)
+{
+	lock_take(&ram->track.lock);
+	forget_locked(ram);
+	lock_release(&ram->track.lock);
+}
+
+void ram_track_init(struct ram *ram)
+{
+	ram->track = (struct ram_track){ .uffd = -1 };
+	lock_init(&ram->track.lock);
+}
+
 void ram_track_fini(struct ram *ram)
 {
 	ram_track_forget(ram);
 	free(ram->track.discarded);
 	ram->track.discarded = NULL;
+	lock_fini(&ram->track.lock);
 }
+
+/* --- watching --------------------------------------------------------- */
+
+bool ram_track_watch(struct ram *ram)
+{
+	bool can;
+
+	lock_take(&ram->track.lock);
+	can = cover_locked(ram);
+	lock_release(&ram->track.lock);
+	return can;
+}
+
+/* In pieces: faults wait meanwhile. */
+static void uncover(const struct ram *ram)
+{
+	struct uffdio_range piece;
+	uint64_t at;
+
+	for (at = 0; at < ram->bytes; at += PIECE) {
+		piece.start = (uintptr_t)ram->host + at;
+		piece.len = ram->bytes - at < PIECE ? ram->bytes - at : PIECE;
+		ioctl(ram->track.uffd, UFFDIO_UNREGISTER, &piece);
+	}
+}
+
+void ram_track_unwatch(struct ram *ram)
+{
+	lock_take(&ram->track.lock);
+	if (ram->track.uffd >= 0 && !*ram->track.since) {
+		uncover(ram);
+		forget_locked(ram); /* also what could not be */
+	}
+	lock_release(&ram->track.lock);
+}
+
+/* --- what is given back ------------------------------------------------ */
 
 /* While it runs nobody else looks; other devices' threads do the same. */
 void ram_track_discarded(const struct ram *ram, uint64_t at, uint64_t bytes)

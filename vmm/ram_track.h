@@ -7,8 +7,11 @@
  * shows images knows it of the moment when they were mapped, too: a page that
  * was written since is one of our own.
  *
- * One thread at a time; no vCPU runs and devices are quiet, but for
- * ram_track_discarded().
+ * The watch beside it is of pages that are touched at all: while it lasts the
+ * kernel maps a page only when somebody uses it.
+ *
+ * One thread at a time; no vCPU runs and devices are quiet, but for those that
+ * say otherwise.
  */
 #ifndef AMBER_VMM_RAM_TRACK_H
 #define AMBER_VMM_RAM_TRACK_H
@@ -33,8 +36,16 @@ struct ram_track_cut {
 bool ram_track_cut(struct ram *ram, const struct ram_track_cut *cut,
 		   uint64_t *maybe);
 
+/*
+ * Begins to watch what is touched, and ends it. False: this kernel can't. Any
+ * thread, while vCPUs run, too.
+ */
+bool ram_track_watch(struct ram *ram);
+void ram_track_unwatch(struct ram *ram);
+
 /* Nothing is protected; memory is what its images show, or not known. */
 void ram_track_forget(struct ram *ram);
+void ram_track_init(struct ram *ram);
 void ram_track_fini(struct ram *ram);
 
 /* Those bytes of the memory are about to be given back. Any thread. */

@@ -109,6 +109,9 @@ struct vm_end {
 struct vm_saved {
 	struct buf state;	  /* owned by who asked */
 	struct ram_images memory; /* likewise */
+	/* Likewise: the directory of the memory's set, where it is written
+	 * down which pages are used (vmm/ram_warm.h); -1: none. */
+	int set;
 	/* The guest is to know that time was another one: its VM generation
 	 * ID changes. */
 	bool is_other_time;

@@ -6,6 +6,7 @@
  * the machine is there, and goes on if it can't be saved.
  */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "vmm/machine_state.h"
@@ -82,12 +83,14 @@ void vm_job_restore(struct vm_job *job)
 	buf_init(&s->state, MACHINE_STATE_BYTES);
 	s->memory.count = 0;
 	s->is_other_time = false;
+	s->set = -1;
 	if (!job->source.load(job->source.ctx, s, &job->err)) {
 		job->restores = s->state.len;
 		job->config.state = s->state.len ? s->state.data : NULL;
 		job->config.state_bytes = s->state.len;
 		job->config.memory = s->memory;
 		job->config.is_other_time = s->is_other_time;
+		job->config.set = s->set < 0 ? NULL : &s->set;
 		machine_build(&job->built, &job->config, &job->report,
 			      &job->err);
 	}
@@ -97,6 +100,8 @@ void vm_job_restore(struct vm_job *job)
 						NS_PER_US));
 	job->source.done(job->source.ctx, job->built);
 	ram_images_close(&s->memory);
+	if (s->set >= 0)
+		close(s->set);
 	buf_fini(&s->state);
 }
 

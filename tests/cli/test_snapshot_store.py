@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import check, equal, run
+from harness import Skipped, check, equal, run
 from snapshot_rig import await_true, create, snapshots
 
 
@@ -305,6 +305,52 @@ def diff_names_what_only_one_has(home):
     check("NAME SNAPSHOT SNAPSHOT" in done.err, done)
 
 
+def working_set_is_beside_the_set_and_no_part_of_it(home):
+    create(home)
+    home.amber("start", "web")
+    await_true(lambda: "count=2" in home.amber("log", "web").out)
+    take(home, "one")
+    where = home.path("web", "snapshots", named(home, "one")["id"], "working-set")
+    end(home)
+    check(not os.path.exists(where), "nothing was restored yet")
+
+    def content(*more):
+        known = home.amber("log", "web").out.count("count=") if more else 0
+        home.amber("start", "web", "--from", "one")
+        for command in more:
+            home.amber("snapshot", command, "web")
+        await_true(lambda: home.amber("log", "web").out.count("count=") > known)
+        end(home)
+        if not os.path.exists(where):
+            raise Skipped("this kernel does not know what is used")
+        with open(where, "rb") as f:
+            return f.read()
+
+    first = content()
+    equal(os.stat(where).st_mode & 0o777, 0o600)
+    home.amber("snapshot", "verify", "web", "one")
+    for damaged in (b"", b"no working set", first[:-1], first[:-1] + b"!"):
+        with open(where, "wb") as f:
+            f.write(damaged)
+        home.amber("snapshot", "verify", "web", "one")
+        check(content() != damaged, "it was not written anew")
+    known = os.stat(where).st_ino
+    content()
+    equal(os.stat(where).st_ino, known)  # it is recent
+    os.utime(where, (10 ** 9, 10 ** 9))
+    content()
+    check(os.stat(where).st_mtime > 10 ** 9, "an old one is not made anew")
+    with open(where, "wb") as f:
+        f.write(b"as it was")
+    equal(content("rewind"), b"as it was")
+    archive = f"{home.dir}/one.tar"
+    home.amber("snapshot", "export", "web", "one", archive)
+    names = subprocess.run(["tar", "tf", archive], check=True, capture_output=True, text=True)
+    check("memory" in names.stdout and "working-set" not in names.stdout, names)
+    home.amber("snapshot", "delete", "web", "one")
+    check(not os.path.exists(os.path.dirname(where)), "the set is there still")
+
+
 if __name__ == "__main__":
     run([snapshot_is_pinned_and_labelled_whether_it_runs_or_not,
          labels_have_a_limit,
@@ -314,4 +360,5 @@ if __name__ == "__main__":
          pruned_alike_whether_it_runs_or_not,
          pruning_without_sense_is_refused,
          diff_tells_what_pages_and_clusters_differ,
-         diff_names_what_only_one_has])
+         diff_names_what_only_one_has,
+         working_set_is_beside_the_set_and_no_part_of_it])

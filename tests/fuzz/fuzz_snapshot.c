@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes as a snapshot's meta.json, as the list of a restore or of unused
- * layers, or as a map of memory: refused with a text, or taken; what was taken
- * prints to something that reads back to the same. The first byte says which.
+ * layers, as a map of memory or as a working set: refused with a text, or
+ * taken; what was taken prints to something that reads back to the same. The
+ * first byte says which.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "snapshot/restore_journal.h"
 #include "snapshot/unused.h"
 #include "vmm/ram_map.h"
+#include "vmm/ram_set.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -130,6 +132,39 @@ static void as_map(const char *bytes, size_t len)
 	ram_map_fini(&map);
 }
 
+/* What is advised about lies in the memory, and nowhere twice. */
+static void look_at_set(const struct ram_set *set)
+{
+	uint32_t i;
+
+	must(set->count <= RAM_SET_RANGES);
+	for (i = 0; i < set->count; i++) {
+		must(set->range[i].from < set->range[i].to);
+		must(set->range[i].to <= set->bytes);
+		must(!i || set->range[i].from > set->range[i - 1].to);
+	}
+}
+
+static void as_set(const char *bytes, size_t len)
+{
+	struct err e = ERR_NONE;
+	struct ram_set set, again;
+	struct buf first;
+
+	if (ram_set_load(&set, (const uint8_t *)bytes, len, &e)) {
+		must(e.code < 0 && *e.text);
+		return;
+	}
+	look_at_set(&set);
+	buf_init(&first, RAM_SET_BYTES);
+	must(!ram_set_save(&set, &first, &e));
+	must(!ram_set_load(&again, first.data, first.len, &e));
+	must(set.count == again.count && set.bytes == again.bytes);
+	buf_fini(&first);
+	ram_set_fini(&again);
+	ram_set_fini(&set);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *copy;
@@ -146,6 +181,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		as_unused(copy, size - 1);
 	else if (data[0] == 'r')
 		as_map(copy, size - 1);
+	else if (data[0] == 'w')
+		as_set(copy, size - 1);
 	else
 		as_journal(copy, size - 1);
 	free(copy);
