@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fds.h"
 #include "base/file.h"
 #include "base/sched.h"
 #include "control/config_json.h"
@@ -33,6 +34,8 @@
 #include "control/server.h"
 #include "control/stdio_console.h"
 #include "snapshot/restore.h"
+
+#define FDS_ROOM 512 /* a chain of memory images takes a hundred */
 
 struct vmm {
 	const struct vmm_options *opt; /* borrowed */
@@ -539,6 +542,7 @@ int vmm_run(const struct vmm_options *options, struct vm_config *config)
 
 	/* vCPU threads may use every CPU; the socket answers all the same. */
 	sched_be_prompt();
+	fds_make_room(FDS_ROOM);
 	r = open_signals(&v, &e);
 	if (!r)
 		r = load_config(&v, &e);
