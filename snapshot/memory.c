@@ -11,44 +11,66 @@
 #include "snapshot/store.h"
 #include "vmm/ram_image.h"
 
-static int open_one(int dir, const char *id, struct ram_images *out,
-		    struct err *e)
+static int open_image(int set, const char *id, struct ram_images *out,
+		      struct err *e)
 {
-	int set = store_open(dir, id, e), fd;
+	int fd = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC);
 
-	if (set < 0)
-		return set;
-	fd = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		int r = err_sys(e, -errno, "snapshot %s: " STORE_MEMORY, id);
-
-		close(set);
-		return r;
-	}
-	close(set);
+	if (fd < 0)
+		return err_sys(e, -errno, "snapshot %s: " STORE_MEMORY, id);
 	out->fd[out->count++] = fd;
 	return 0;
 }
 
-/* Into *m, which may be the one that stands on it. */
-static int step_down(int dir, uint64_t bytes, struct snapshot_meta *m,
-		     struct err *e)
+static int open_first(int dir, const char *id, struct ram_images *out,
+		      struct err *e)
 {
-	char id[SNAPSHOT_ID_CHARS + 1];
+	int set = store_open(dir, id, e), r;
+
+	if (set < 0)
+		return set;
+	r = open_image(set, id, out, e);
+	close(set);
+	return r;
+}
+
+/* What a set stands on, and its image, from its directory. */
+static int look_into(int set, const char *id, struct snapshot_meta *m,
+		     struct ram_images *out, struct err *e)
+{
+	uint64_t bytes = m->memory_bytes;
 	int r;
 
-	memcpy(id, m->base, sizeof(id));
-	snapshot_meta_fini(m);
-	r = store_find(dir, id, m, e);
-	if (r == -ENOENT)
+	memset(m, 0, sizeof(*m));
+	r = store_read_meta(set, id, m, e);
+	if (r)
+		return err_prefix(e, "snapshot %s", id);
+	if (m->kind == SNAPSHOT_DISK || m->memory_bytes != bytes)
+		return err_set(e, -EBADMSG,
+			       "snapshot %s is no memory that it could stand "
+			       "on",
+			       id);
+	return open_image(set, id, out, e);
+}
+
+/* Into *m, which may be the one that stands on it. */
+static int step_down(int dir, struct snapshot_meta *m, struct ram_images *out,
+		     struct err *e)
+{
+	struct snapshot_meta under = { .memory_bytes = m->memory_bytes };
+	int set = store_open(dir, m->base, NULL), r;
+
+	if (set == -ENOENT)
 		return err_set(e, -EBADMSG,
 			       "snapshot %s, whose memory it stands on, is not "
 			       "there",
-			       id);
-	if (!r && (m->kind == SNAPSHOT_DISK || m->memory_bytes != bytes))
-		r = err_set(e, -EBADMSG,
-			    "snapshot %s is no memory that it could stand on",
-			    id);
+			       m->base);
+	if (set < 0)
+		return err_sys(e, set, "snapshot %s", m->base);
+	r = look_into(set, m->base, &under, out, e);
+	close(set);
+	snapshot_meta_fini(m);
+	*m = under;
 	return r;
 }
 
@@ -73,17 +95,14 @@ int memory_open(int dir, const struct snapshot_meta *m, struct ram_images *out,
 
 	out->count = 0;
 	memcpy(at.base, m->base, sizeof(at.base));
-	r = open_one(dir, m->id, out, e);
-	while (!r && *at.base) {
-		if (out->count == RAM_IMAGES_MAX)
-			r = err_set(e, -ELOOP,
-				    "snapshot %s stands on more than %d others",
-				    m->name, RAM_IMAGES_MAX - 1);
-		else
-			r = step_down(dir, m->memory_bytes, &at, e);
-		if (!r)
-			r = open_one(dir, at.id, out, e);
-	}
+	r = open_first(dir, m->id, out, e);
+	while (!r && *at.base)
+		r = out->count == RAM_IMAGES_MAX
+			    ? err_set(e, -ELOOP,
+				      "snapshot %s stands on more than %d "
+				      "others",
+				      m->name, RAM_IMAGES_MAX - 1)
+			    : step_down(dir, &at, out, e);
 	snapshot_meta_fini(&at);
 	turn_round(out);
 	if (r)
