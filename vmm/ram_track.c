@@ -4,7 +4,7 @@
  * write-protection (Linux 6.7; admin-guide/mm/pagemap.rst). INV-1: a page is
  * left out only when it has been protected since the moment, or shows an image
  * that nobody has changed; where anything fails nothing is known. INV-2: a
- * page that was given back is written, as it may have gone unprotected.
+ * page that was given back is written, as it may be gone, or an image's again.
  */
 #include "vmm/ram_track.h"
 
@@ -105,8 +105,8 @@ static int note_run(void *ctx, uint8_t *host, uint64_t bytes, struct err *e)
 }
 
 /*
- * Pages that are not there have not been written (but see INV-2), pages of
- * images are as they were.
+ * Pages that are not there have not been written, pages of images are as they
+ * were; but see INV-2.
  */
 static bool protect(const struct ram *ram, uint64_t *maybe)
 {
