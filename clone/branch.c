@@ -17,6 +17,7 @@
 #include "disk/paths.h"
 #include "snapshot/store.h"
 #include "vmm/ram.h"
+#include "vmm/ram_warm.h"
 
 struct branch {
 	int from; /* borrowed */
@@ -324,7 +325,11 @@ static int link_files(int from, int to, struct err *e)
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (linkat(from, names[i], to, names[i], 0) < 0)
 			return err_sys(e, -errno, "a link to %s", names[i]);
-	return 0;
+	/* That is advice, and need not be there. */
+	return linkat(from, RAM_WARM_FILE, to, RAM_WARM_FILE, 0) < 0 &&
+			       errno != ENOENT
+		       ? err_sys(e, -errno, "a link to %s", RAM_WARM_FILE)
+		       : 0;
 }
 
 static int fill_set(const struct branch *b, int from, int set,
