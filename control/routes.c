@@ -138,6 +138,12 @@ static const struct route_param exec_params[] = {
 			COUNT(params), JSON, summary, api_command, false   \
 	}
 
+#define ADMIN(name, command, params, summary)                            \
+	{                                                                \
+		"POST", "/v1/vm/" name, VM_ROLE_ADMIN, command, params,  \
+			COUNT(params), JSON, summary, api_command, false \
+	}
+
 #define SNAPSHOT                                                            \
 	{                                                                   \
 		"snapshot", PARAM_BODY, PARAM_WORD, SNAPSHOT_NAME_MAX,      \
@@ -367,6 +373,8 @@ static const struct route table[] = {
 	   "Go back to a snapshot: disks, memory and devices"),
 	DO("rewind", VM_CMD_REWIND, rewind_params, api_snapshot_rewind,
 	   "Go back to the last snapshot, in place and at once"),
+	ADMIN("reload", VM_CMD_RELOAD, plain_params,
+	      "For tests: save, reset and load the machine in place"),
 	CHANGE("snapshot/delete", delete_params, api_snapshot_delete,
 	       "Delete a snapshot"),
 	CHANGE("snapshot/pin", pin_params, api_snapshot_pin,

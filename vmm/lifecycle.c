@@ -29,20 +29,20 @@
 /* clang-format off */
 static const struct lifecycle_rule
 rules[VM_STATE_COUNT][VM_COMMAND_COUNT] = {
-/*                  start         pause         resume        shutdown      stop          reboot        reset         powerbutton   nmi           suspend       snapshot      restore       rewind */
-[VM_DEFINED]    = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  DO,           NO("start") },
-[VM_STARTING]   = { JOIN,         WAIT,         WAIT,         WAIT,         DO,           WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT },
-[VM_RUNNING]    = { ALREADY,      DO,           ALREADY,      DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO },
-[VM_PAUSING]    = { WAIT,         JOIN,         WAIT,         WAIT,         DO,           WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT },
-[VM_PAUSED]     = { NO("resume"), ALREADY,      DO,           NO("resume"), DO,           NO("resume"), DO,           NO("resume"), NO("resume"), DO,           DO,           DO,           DO },
-[VM_SUSPENDING] = { NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   JOIN,         NO("wait"),   NO("wait"),   NO("wait") },
-[VM_SUSPENDED]  = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  ALREADY,      NO("start"),  NO("start"),  NO("start") },
-[VM_STOPPING]   = { NO("wait"),   NO("stop"),   NO("stop"),   JOIN,         DO,           NO("stop"),   NO("stop"),   DO,           DO,           NO("stop"),   NO("stop"),   NO("stop"),   NO("stop") },
-[VM_STOPPED]    = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  DO,           NO("start") },
-[VM_RESETTING]  = { NO("wait"),   NO("reset"),  NO("reset"),  NO("stop"),   DO,           JOIN,         DO,           DO,           DO,           NO("reset"),  NO("reset"),  NO("reset"),  NO("reset") },
-[VM_RESTORING]  = { NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   WAIT,         WAIT,         WAIT },
-[VM_CRASHED]    = { NO("reset"),  NO("reset"),  NO("reset"),  NO("stop"),   DO,           NO("reset"),  DO,           NO("reset"),  NO("reset"),  NO("reset"),  DO,           DO,           DO },
-[VM_IO_ERROR]   = { NO("resume"), ALREADY,      DO,           NO("resume"), DO,           NO("resume"), DO,           NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume") },
+/*                  start         pause         resume        shutdown      stop          reboot        reset         powerbutton   nmi           suspend       snapshot      restore       rewind        reload */
+[VM_DEFINED]    = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  DO,           NO("start"),  NO("start") },
+[VM_STARTING]   = { JOIN,         WAIT,         WAIT,         WAIT,         DO,           WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT },
+[VM_RUNNING]    = { ALREADY,      DO,           ALREADY,      DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO,           DO },
+[VM_PAUSING]    = { WAIT,         JOIN,         WAIT,         WAIT,         DO,           WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT,         WAIT },
+[VM_PAUSED]     = { NO("resume"), ALREADY,      DO,           NO("resume"), DO,           NO("resume"), DO,           NO("resume"), NO("resume"), DO,           DO,           DO,           DO,           DO },
+[VM_SUSPENDING] = { NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   JOIN,         NO("wait"),   NO("wait"),   NO("wait"),   NO("wait") },
+[VM_SUSPENDED]  = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start") },
+[VM_STOPPING]   = { NO("wait"),   NO("stop"),   NO("stop"),   JOIN,         DO,           NO("stop"),   NO("stop"),   DO,           DO,           NO("stop"),   NO("stop"),   NO("stop"),   NO("stop"),   NO("stop") },
+[VM_STOPPED]    = { DO,           NO("start"),  NO("start"),  ALREADY,      ALREADY,      NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  NO("start"),  DO,           NO("start"),  NO("start") },
+[VM_RESETTING]  = { NO("wait"),   NO("reset"),  NO("reset"),  NO("stop"),   DO,           JOIN,         DO,           DO,           DO,           NO("reset"),  NO("reset"),  NO("reset"),  NO("reset"),  NO("reset") },
+[VM_RESTORING]  = { NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   NO("wait"),   WAIT,         WAIT,         WAIT,         WAIT },
+[VM_CRASHED]    = { NO("reset"),  NO("reset"),  NO("reset"),  NO("stop"),   DO,           NO("reset"),  DO,           NO("reset"),  NO("reset"),  NO("reset"),  DO,           DO,           DO,           NO("reset") },
+[VM_IO_ERROR]   = { NO("resume"), ALREADY,      DO,           NO("resume"), DO,           NO("resume"), DO,           NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume"), NO("resume") },
 };
 /* clang-format on */
 
@@ -85,7 +85,7 @@ static const char *const state_names[VM_STATE_COUNT] = {
 static const char *const command_names[VM_COMMAND_COUNT] = {
 	"start",    "pause",   "resume",      "shutdown", "stop",
 	"reboot",   "reset",   "powerbutton", "nmi",	  "suspend",
-	"snapshot", "restore", "rewind",
+	"snapshot", "restore", "rewind",      "reload",
 };
 
 const struct lifecycle_rule *lifecycle_rule(enum vm_state state,

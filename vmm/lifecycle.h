@@ -39,6 +39,7 @@ enum vm_command {
 	VM_CMD_SNAPSHOT,
 	VM_CMD_RESTORE, /* goes on from a snapshot, as a machine built anew */
 	VM_CMD_REWIND,	/* back to the last snapshot, in place */
+	VM_CMD_RELOAD,	/* saved, reset and loaded in place: for tests */
 	VM_COMMAND_COUNT
 };
 

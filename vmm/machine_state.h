@@ -7,6 +7,7 @@
 #ifndef AMBER_VMM_MACHINE_STATE_H
 #define AMBER_VMM_MACHINE_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,5 +68,15 @@ int machine_renew_genid(struct machine *m, struct err *e);
  */
 int machine_rewind(struct machine *m, const uint8_t *state, size_t len,
 		   const struct ram_images *memory, struct err *e);
+
+/*
+ * For tests: all that machine_save() saves is saved, reset to power-on and
+ * loaded again; memory and disks stay, and so does the VM generation ID. The
+ * guest goes on as if nothing had been, but for the connections of its vsock
+ * (devices/vsock.h). Parked and quiet. *is_lost with an error: the machine is
+ * good for nothing but machine_destroy(). Any one thread; the loop has no
+ * hold of it.
+ */
+int machine_reload(struct machine *m, bool *is_lost, struct err *e);
 
 #endif

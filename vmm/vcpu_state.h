@@ -60,6 +60,12 @@ int vcpu_state_get(struct vcpu_state *st, int vm_fd, int fd,
 int vcpu_state_set(const struct vcpu_state *st, int vm_fd, int fd,
 		   struct err *e);
 
+/*
+ * Makes of a state that was fetched from a vCPU with this index the one at
+ * power-on; MSRs that are no part of that are left out.
+ */
+void vcpu_state_power_on(struct vcpu_state *st, uint32_t index);
+
 void vcpu_state_sync(struct vcpu_state *st, struct state_io *io);
 
 #endif

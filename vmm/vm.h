@@ -77,7 +77,7 @@ enum vm_event_kind {
 	VM_EVENT_IO_ERROR,	/* "io-error": the host failed; text */
 	VM_EVENT_LINK,		/* "link": of a network card; text */
 	VM_EVENT_BACKEND,	/* "backend": of a device; text */
-	VM_EVENT_STILL,		/* "still": for a snapshot; how long it stood */
+	VM_EVENT_STILL,		/* "still": for a command; how long it stood */
 	VM_EVENT_COUNT
 };
 

@@ -80,8 +80,7 @@ void vm_on_parked(void *ctx)
 	/* All are parked: if it has ended that was said, and comes first. */
 	if ((goal == GOAL_PAUSE || goal == GOAL_IO_ERROR ||
 	     goal == GOAL_SUSPEND ||
-	     (goal == GOAL_STILL &&
-	      vm->op.request.command == VM_CMD_SNAPSHOT)) &&
+	     (goal == GOAL_STILL && vm->op.request.command != VM_CMD_REWIND)) &&
 	    vm_take_report(vm))
 		return;
 	vm->goal = GOAL_NONE;
@@ -282,6 +281,7 @@ void vm_begin(struct vm *vm, const struct vm_request *request)
 		break;
 	case VM_CMD_SNAPSHOT:
 	case VM_CMD_REWIND:
+	case VM_CMD_RELOAD:
 		vm_begin_still(vm, request);
 		break;
 	case VM_CMD_RESTORE:

@@ -6,6 +6,7 @@
  * does not wait for its beginning.
  */
 #include "base/clock.h"
+#include "vmm/machine_state.h"
 #include "vmm/vm_private.h"
 
 bool vm_is_still(const struct vm *vm)
@@ -16,13 +17,21 @@ bool vm_is_still(const struct vm *vm)
 
 /* --- the moment ------------------------------------------------------ */
 
+static int reload(void *ctx, struct machine *m, bool *is_lost, struct err *e)
+{
+	(void)ctx;
+	return machine_reload(m, is_lost, e);
+}
+
 void vm_begin_still(struct vm *vm, const struct vm_request *request)
 {
 	struct vm_why why = vm_why_of(request);
 
 	vm_op_begin(vm, request);
+	if (request->command == VM_CMD_RELOAD)
+		vm->op.request.still = (struct vm_still){ NULL, reload };
 	vm->before = vm->state;
-	/* A snapshot is none of the guest's life; going back is. */
+	/* A snapshot or reload is none of the guest's life; going back is. */
 	if (request->command == VM_CMD_REWIND) {
 		vm->run_after_build = !request->paused;
 		vm_enter(vm, VM_RESTORING, &why);

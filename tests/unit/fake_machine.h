@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "vmm/machine.h"
+#include "vmm/machine_state.h"
 
 struct machine {
 	struct machine_config cfg;
@@ -18,7 +19,9 @@ struct machine {
 	bool is_parked;
 	bool ignores_park; /* a vCPU that can't be parked yet */
 	bool is_busy;	   /* its devices have something in flight */
-	unsigned int parks, quiesces, runs;
+	unsigned int parks, quiesces, runs, reloads;
+	int reload_error; /* 0: it works */
+	bool reload_loses;
 };
 
 /* The one that was built last. */
@@ -86,6 +89,13 @@ bool machine_quiesce(struct machine *m)
 {
 	m->quiesces++;
 	return !m->is_busy;
+}
+
+int machine_reload(struct machine *m, bool *is_lost, struct err *e)
+{
+	m->reloads++;
+	*is_lost = m->reload_loses;
+	return m->reload_error ? err_set(e, m->reload_error, "not loaded") : 0;
 }
 
 int machine_may_resume(struct machine *m, bool accept, struct err *e)

@@ -27,6 +27,7 @@ static const int first_state[VM_COMMAND_COUNT] = {
 	[VM_CMD_SNAPSHOT] = -1,
 	[VM_CMD_RESTORE] = VM_RESTORING,
 	[VM_CMD_REWIND] = VM_RESTORING,
+	[VM_CMD_RELOAD] = -1,
 };
 
 #define EACH_PAIR(s, c)                      \

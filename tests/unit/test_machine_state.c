@@ -19,6 +19,7 @@
 #include "vmm/machine_state.h"
 #include "vmm/ram_freeze.h"
 #include "vmm/ram_image.h"
+#include "vmm/vcpu_state.h"
 
 #define MIB	  (1u << 20)
 #define TIMEOUT_S 20
@@ -359,6 +360,147 @@ START_TEST(rewound_guest_counts_the_same_again)
 }
 END_TEST
 
+static void reload(void)
+{
+	struct err e = ERR_NONE;
+	bool is_lost;
+	int r;
+
+	park();
+	r = machine_reload(m, &is_lost, &e);
+	ck_assert_msg(!r && !is_lost, "%s", e.text);
+	machine_run(m);
+}
+
+static unsigned int times_said(const char *line)
+{
+	const char *at = said;
+	unsigned int n = 0;
+
+	while ((at = strstr(at, line)) != NULL) {
+		at++;
+		n++;
+	}
+	return n;
+}
+
+/* Reset and loaded at any moment: every count comes, once. */
+START_TEST(reloaded_guest_counts_on)
+{
+	char nonce[32], want[64];
+	unsigned int was, is, i;
+
+	set_up("nonce", "period_ms=3");
+	build(false);
+	machine_run(m);
+	wait_for("count=2", said);
+	read_console();
+	last_line(nonce, &was);
+	for (is = was; is < was + 40; read_console(), last_line(want, &is))
+		reload();
+	ck_assert_str_eq(nonce, want);
+	for (i = was; i <= is; i++) {
+		snprintf(want, sizeof(want), "nonce=%s count=%u\n", nonce, i);
+		ck_assert_msg(times_said(want) == 1, "not once: %s in %s", want,
+			      said);
+	}
+	tear_down();
+}
+END_TEST
+
+/* Time goes on: the TSC, and what the LAPIC's timer has left. */
+static void stop_time(struct vcpu_state *st)
+{
+	enum { CURRENT_COUNT = 0x390, IA32_TSC = 0x10 };
+	uint32_t i;
+
+	memset(st->lapic.regs + CURRENT_COUNT, 0, 4);
+	for (i = 0; i < st->msrs; i++)
+		if (st->msr[i].index == IA32_TSC)
+			st->msr[i].value = 0;
+}
+
+static void ck_same_vcpu(const struct state_section *a,
+			 const struct state_section *b)
+{
+	struct vcpu_state *st = calloc(2, sizeof(*st));
+	const struct state_section *of[] = { a, b };
+	struct err e = ERR_NONE;
+	struct state_io io;
+	int i;
+
+	ck_assert_ptr_nonnull(st);
+	for (i = 0; i < 2; i++) {
+		state_load(&io, of[i]->name, of[i]->bytes, of[i]->len);
+		vcpu_state_sync(&st[i], &io);
+		ck_assert_msg(!state_end(&io, &e), "%s", e.text);
+		stop_time(&st[i]);
+	}
+	ck_assert_mem_eq(&st[0].mp, &st[1].mp, sizeof(st->mp));
+	ck_assert_mem_eq(&st[0].regs, &st[1].regs, sizeof(st->regs));
+	ck_assert_mem_eq(&st[0].sregs, &st[1].sregs, sizeof(st->sregs));
+	ck_assert_mem_eq(st[0].xsave, st[1].xsave, st[0].xsave_bytes);
+	ck_assert_mem_eq(&st[0].xcrs, &st[1].xcrs, sizeof(st->xcrs));
+	ck_assert_mem_eq(&st[0].debug, &st[1].debug, sizeof(st->debug));
+	ck_assert_mem_eq(&st[0].lapic, &st[1].lapic, sizeof(st->lapic));
+	ck_assert_mem_eq(st[0].msr, st[1].msr, sizeof(st->msr));
+	ck_assert_mem_eq(&st[0].events, &st[1].events, sizeof(st->events));
+	free(st);
+}
+
+static void ck_same_section(const struct state_section *a,
+			    const struct state_section *b)
+{
+	ck_assert_str_eq(a->name, b->name);
+	if (!strcmp(a->name, "vcpu"))
+		ck_same_vcpu(a, b);
+	else if (strcmp(a->name, "clock") != 0)
+		ck_assert_msg(a->len == b->len &&
+				      !memcmp(a->bytes, b->bytes, a->len),
+			      "%s.%u is another one", a->name, a->instance);
+}
+
+static void save(struct buf *out)
+{
+	struct err e = ERR_NONE;
+
+	buf_init(out, STATE_MAX);
+	ck_assert_msg(!machine_save(m, out, &e), "%s", e.text);
+}
+
+START_TEST(reload_leaves_everything_as_it_was)
+{
+	struct state_section a, b;
+	struct err e = ERR_NONE;
+	size_t at = 0, at_too = 0;
+	struct buf was, is;
+	bool is_lost;
+
+	set_up("smp", "");
+	config.cpus = 3;
+	config.rng = config.balloon = config.virtio_console = true;
+	build(false);
+	machine_run(m);
+	wait_for("ready", said);
+	park();
+	save(&was);
+	ck_assert_msg(!machine_reload(m, &is_lost, &e), "%s", e.text);
+	save(&is);
+	ck_assert(!state_read_header(was.data, was.len, &at, &e));
+	ck_assert(!state_read_header(is.data, is.len, &at_too, &e));
+	while (state_read_section(was.data, was.len, &at, &a, &e) > 0) {
+		ck_assert_int_eq(
+			state_read_section(is.data, is.len, &at_too, &b, &e),
+			1);
+		ck_same_section(&a, &b);
+	}
+	ck_assert_uint_eq(at, was.len);
+	buf_fini(&was);
+	buf_fini(&is);
+	tear_down();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -367,6 +509,8 @@ int main(void)
 		another_machine_is_refused_by_what_differs,
 		damaged_state_is_an_error,
 		rewound_guest_counts_the_same_again,
+		reloaded_guest_counts_on,
+		reload_leaves_everything_as_it_was,
 	};
 
 	if (access("/dev/kvm", R_OK | W_OK)) {

@@ -454,6 +454,46 @@ START_TEST(machine_that_is_lost_in_a_rewind_is_taken_down)
 }
 END_TEST
 
+START_TEST(reloaded_guest_goes_on_as_it_was)
+{
+	set_up();
+	ask_for(VM_CMD_RELOAD);
+	ck_assert_int_eq(vm->state, VM_RUNNING);
+	step_until_answers(2);
+	ck_assert_int_eq(result.error, 0);
+	ck_assert_int_eq(vm->state, VM_RUNNING);
+	ck_assert_uint_eq(fake_machine->runs, 2);
+	fake_machine->reload_error = -ENOMEM;
+	ask_for(VM_CMD_RELOAD);
+	step_until_answers(3);
+	ck_assert_int_eq(result.error, -ENOMEM);
+	ck_assert_int_eq(vm->state, VM_RUNNING);
+	ask_for(VM_CMD_PAUSE);
+	step_until(VM_PAUSED);
+	fake_machine->reload_error = 0;
+	ask_for(VM_CMD_RELOAD);
+	step_until_answers(5);
+	ck_assert_int_eq(vm->state, VM_PAUSED);
+	ck_assert_uint_eq(fake_machine->runs, 3);
+	ck_assert_uint_eq(fake_machine->reloads, 3);
+	tear_down();
+}
+END_TEST
+
+START_TEST(machine_that_is_lost_in_a_reload_is_taken_down)
+{
+	set_up();
+	fake_machine->reload_error = -EBADMSG;
+	fake_machine->reload_loses = true;
+	ask_for(VM_CMD_RELOAD);
+	step_until(VM_STOPPED);
+	ck_assert_int_eq(result.error, -EBADMSG);
+	ck_assert_int_eq(vm->why.cause, VM_CAUSE_RESTORE_FAILED);
+	ck_assert_ptr_null(vm->machine);
+	tear_down();
+}
+END_TEST
+
 static void ask_restore(bool paused)
 {
 	ask((struct vm_request){ .command = VM_CMD_RESTORE,
@@ -529,6 +569,8 @@ int main(void)
 		guest_that_ends_before_its_snapshot_has_ended,
 		crashed_guest_is_rewound,
 		machine_that_is_lost_in_a_rewind_is_taken_down,
+		reloaded_guest_goes_on_as_it_was,
+		machine_that_is_lost_in_a_reload_is_taken_down,
 		restored_machine_takes_the_place_of_the_one_there,
 		what_has_no_machine_in_it_is_booted,
 		restore_that_fails_leaves_a_stopped_vm,
