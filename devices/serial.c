@@ -6,7 +6,8 @@
  * was driven at each change. INV-2: a receive FIFO that was empty and gets
  * input makes an edge, whatever else holds the line high, so that a guest
  * whose interrupt is edge-triggered never misses input. INV-3: input is taken
- * from the console only while there is room for it.
+ * from the console only while there is room for it, and not while the machine
+ * is quiet: what is saved then is all that was taken.
  */
 #include "devices/serial.h"
 
@@ -76,6 +77,8 @@ struct serial {
 		struct lock lock;
 		bool level;	  /* what the line was last driven to */
 		bool level_known; /* false after a load */
+		bool is_quiet;
+		bool has_console; /* its input is for this device */
 	} host;
 };
 
@@ -142,7 +145,8 @@ static void pull_locked(struct serial *s) LOCK_NEEDS(s->host.lock)
 	bool was_empty = !st->rx_len;
 	uint32_t room = rx_room(st);
 
-	if (!room || (st->mcr & MCR_LOOP))
+	if (!room || (st->mcr & MCR_LOOP) || s->host.is_quiet ||
+	    !s->host.has_console)
 		return;
 	st->rx_len += (uint32_t)console_take_input(s->cfg.console,
 						   st->rx + st->rx_len, room);
@@ -366,10 +370,29 @@ static void serial_reset(struct device *d)
 	lock_release(&s->host.lock);
 }
 
+static bool serial_quiesce(struct device *d, void (*quiet)(void *ctx),
+			   void *ctx)
+{
+	struct serial *s = (struct serial *)d;
+
+	(void)quiet;
+	(void)ctx;
+	lock_take(&s->host.lock);
+	s->host.is_quiet = true;
+	lock_release(&s->host.lock);
+	return true;
+}
+
 /* After a load the line is driven anew; input may have come meanwhile. */
 static void serial_resume(struct device *d)
 {
-	on_input(d);
+	struct serial *s = (struct serial *)d;
+
+	lock_take(&s->host.lock);
+	s->host.is_quiet = false;
+	pull_locked(s);
+	drive_locked(s);
+	lock_release(&s->host.lock);
 }
 
 static void state_sync(struct serial_state *st, struct state_io *io)
@@ -440,6 +463,7 @@ static const struct device_ops ops = {
 	.read = serial_read,
 	.write = serial_write,
 	.reset = serial_reset,
+	.quiesce = serial_quiesce,
 	.resume = serial_resume,
 	.sync = serial_sync,
 	.validate = serial_validate,
@@ -472,9 +496,22 @@ void serial_destroy(struct serial *s)
 	free(s);
 }
 
+static void set_has_console(struct serial *s, bool has)
+{
+	lock_take(&s->host.lock);
+	s->host.has_console = has;
+	lock_release(&s->host.lock);
+}
+
 void serial_take_console(struct serial *s)
 {
+	set_has_console(s, true);
 	console_set_device(s->cfg.console, on_input, s);
+}
+
+void serial_leave_console(struct serial *s)
+{
+	set_has_console(s, false);
 }
 
 struct device *serial_device(struct serial *s)

@@ -36,5 +36,7 @@ struct device *serial_device(struct serial *s);
 
 /* Takes the console's input (again): another device had it. Any thread. */
 void serial_take_console(struct serial *s);
+/* Another device takes it now. Any thread. */
+void serial_leave_console(struct serial *s);
 
 #endif

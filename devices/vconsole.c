@@ -81,17 +81,20 @@ static int vconsole_restored(struct virtio *v, struct err *e)
 	unsigned int i;
 
 	(void)e;
-	for (i = 0; i < c->host.ports; i++) {
-		bool is_open = c->st.port[i].is_open;
-
-		c->st.port[i].is_open = false;
-		vconsole_set_open(c, i, is_open);
-		/* Who is there may have changed: the guest is told anew. */
-		if (i)
-			c->host.port[i].told_open =
-				!channel_is_host_open(vconsole_channel(c, i));
-	}
+	/* Who is there may have changed: the guest is told anew. */
+	for (i = 1; i < c->host.ports; i++)
+		c->host.port[i].told_open =
+			!channel_is_host_open(vconsole_channel(c, i));
 	return 0;
+}
+
+static void vconsole_resumed(struct virtio *v)
+{
+	struct vconsole *c = (struct vconsole *)v;
+	unsigned int i;
+
+	for (i = 0; i < c->host.ports; i++)
+		vconsole_show_open(c, i);
 }
 
 static void vconsole_describe(struct virtio *v, struct buf *out)
@@ -123,6 +126,7 @@ static const struct virtio_ops ops = {
 	.validate = vconsole_validate,
 	.restored = vconsole_restored,
 	.describe = vconsole_describe,
+	.resumed = vconsole_resumed,
 	.kicked = vconsole_kicked,
 };
 

@@ -3,7 +3,9 @@
  * Ports and their control messages (VIRTIO 1.2, 5.3.6). The loop's thread.
  * INV-1: what the guest is to be told about a port is a set of bits, so that
  * no queue of messages can grow. INV-2: a chain whose bytes were only taken
- * in part is given back to the ring, and the place is remembered.
+ * in part is given back to the ring, and the place is remembered. INV-3: the
+ * host sees of a quiet device only what it is when it goes on: one that is
+ * reset and loaded in between does not lose the bytes on their way to it.
  */
 #include <string.h>
 
@@ -214,19 +216,27 @@ static bool tell_guest(struct virtio *v) LOCK_NEEDS(v->lock)
 	return false;
 }
 
-void vconsole_set_open(struct vconsole *c, unsigned int port, bool is_open)
+void vconsole_show_open(struct vconsole *c, unsigned int port)
 {
 	struct channel *channel = vconsole_channel(c, port);
+	bool is_open = c->st.port[port].is_open;
 
-	if (c->st.port[port].is_open == is_open)
+	if (c->host.port[port].shown_open == is_open)
 		return;
-	c->st.port[port].is_open = is_open;
+	c->host.port[port].shown_open = is_open;
 	if (channel)
 		channel_device_open(channel, is_open);
 	else if (c->cfg.console_opened)
 		c->cfg.console_opened(c->cfg.ctx, is_open);
 	if (is_open)
 		virtio_kick(&c->virtio, vconsole_rx_queue(port));
+}
+
+void vconsole_set_open(struct vconsole *c, unsigned int port, bool is_open)
+{
+	c->st.port[port].is_open = is_open;
+	if (!c->virtio.host.is_quiet) /* INV-3 */
+		vconsole_show_open(c, port);
 }
 
 static void on_message(struct vconsole *c, const uint8_t *message)

@@ -33,7 +33,8 @@ struct vconsole {
 		struct vconsole_port {
 			struct vconsole *owner;
 			unsigned int index;
-			bool told_open; /* as the guest last heard it */
+			bool told_open;	 /* as the guest last heard it */
+			bool shown_open; /* as the host last saw it */
 		} port[VCONSOLE_PORTS_MAX];
 	} host;
 };
@@ -64,6 +65,8 @@ static inline bool vconsole_has_ports(const struct vconsole *c)
 void vconsole_kicked(struct virtio *v, unsigned int q);
 /* The guest opened or closed a port, or the device was reset. */
 void vconsole_set_open(struct vconsole *c, unsigned int port, bool is_open);
+/* The host is to see whether the port is open. */
+void vconsole_show_open(struct vconsole *c, unsigned int port);
 /* Of ctx, a struct vconsole_port: its channel has news. */
 void vconsole_on_channel(void *ctx);
 

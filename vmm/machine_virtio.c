@@ -175,11 +175,13 @@ static void on_console_opened(void *ctx, bool is_open)
 {
 	struct machine *m = ctx;
 
-	if (is_open)
-		console_set_device(m->cfg.console, vconsole_input_ready,
-				   m->dev.virtio.console);
-	else
+	if (!is_open) {
 		serial_take_console(m->dev.serial);
+		return;
+	}
+	serial_leave_console(m->dev.serial);
+	console_set_device(m->cfg.console, vconsole_input_ready,
+			   m->dev.virtio.console);
 }
 
 static int add_console(struct machine *m, struct err *e)

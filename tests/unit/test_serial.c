@@ -353,6 +353,50 @@ static unsigned int handle_interrupt(unsigned int *wrong, uint64_t *got)
 	return passes;
 }
 
+/* Between saving and loading it would be lost. */
+START_TEST(a_quiet_uart_leaves_input_where_it_is)
+{
+	struct device *d;
+	struct buf state;
+	struct err e;
+
+	fresh();
+	buf_init(&state, 4096);
+	d = serial_device(b.serial);
+	input("a");
+	ck_assert(d->ops->quiesce(d, NULL, NULL));
+	ck_assert_int_eq(board_save(d, &state), 0);
+	input("b");
+	d->ops->reset(d);
+	ck_assert_int_eq(board_load(d, state.data, state.len, &e), 0);
+	d->ops->resume(d);
+	ck_assert_uint_eq(board_in(&b, RBR), 'a');
+	ck_assert_uint_eq(board_in(&b, LSR), 0x61);
+	ck_assert_uint_eq(board_in(&b, RBR), 'b');
+	buf_fini(&state);
+	board_fini(&b);
+}
+END_TEST
+
+START_TEST(input_for_another_device_is_not_taken)
+{
+	struct device *d;
+
+	fresh();
+	d = serial_device(b.serial);
+	serial_leave_console(b.serial);
+	console_set_device(b.console, NULL, NULL);
+	input("a");
+	ck_assert(d->ops->quiesce(d, NULL, NULL));
+	d->ops->resume(d);
+	board_out(&b, SCR, 1);
+	ck_assert_uint_eq(board_in(&b, LSR), 0x60);
+	serial_take_console(b.serial);
+	ck_assert_uint_eq(board_in(&b, RBR), 'a');
+	board_fini(&b);
+}
+END_TEST
+
 START_TEST(an_edge_triggered_driver_never_loses_a_paste)
 {
 	unsigned int wrong = 0, seen = 0, idle = 0;
@@ -417,6 +461,8 @@ int main(void)
 		wide_accesses_read_ones_and_change_nothing,
 		reset_lowers_the_line_and_keeps_waiting_input,
 		a_restored_uart_drives_its_line_again,
+		a_quiet_uart_leaves_input_where_it_is,
+		input_for_another_device_is_not_taken,
 		an_edge_triggered_driver_never_loses_a_paste,
 		describe_names_the_registers,
 	};

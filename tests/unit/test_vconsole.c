@@ -317,17 +317,72 @@ START_TEST(a_restored_guest_hears_who_listens_now)
 	memcpy(twin.rig.ram, r.rig.ram, RIG_RAM);
 	memcpy(twin.rig.queue, r.rig.queue, sizeof(r.rig.queue));
 	d = twin.rig.device;
+	ck_assert(d->ops->quiesce(d, NULL, NULL));
 	state_load(&io, "console", bytes.data, bytes.len);
 	d->ops->sync(d, &io);
 	ck_assert_int_eq(state_end(&io, NULL), 0);
 	ck_assert_int_eq(d->ops->validate(d, NULL), 0);
 	ck_assert_int_eq(d->ops->restored(d, NULL), 0);
-	ck_assert(channel_is_device_open(twin.channel[0]));
+	ck_assert(!channel_is_device_open(twin.channel[0]));
 	d->ops->resume(d);
+	ck_assert(channel_is_device_open(twin.channel[0]));
 	rig_settle(twin.loop);
 	hears(&twin, "port 1 event 6 value 0");
 	buf_fini(&bytes);
 	console_rig_fini(&twin);
+	console_rig_fini(&r);
+}
+END_TEST
+
+START_TEST(a_reload_loses_nothing_on_its_way_to_the_guest)
+{
+	struct console_rig r;
+	char got[8];
+
+	console_rig_init(&r);
+	console_rig_open_all(&r);
+	channel_host_open(r.channel[0], true);
+	rig_settle(r.loop);
+	channel_host_write(r.channel[0], "bytes", 5);
+	rig_reload(&r.rig, NULL, NULL);
+	ck_assert_uint_eq(r.opened, 1);
+	ck_assert_uint_eq(r.closed, 0);
+	ck_assert(channel_is_device_open(r.channel[0]));
+	ck_assert_uint_eq(channel_device_read(r.channel[0], got, 8), 5);
+	console_rig_say(&r, 2, C_PORT_OPEN, 0);
+	rig_reload(&r.rig, NULL, NULL);
+	ck_assert(channel_is_device_open(r.channel[0]));
+	ck_assert(!channel_is_device_open(r.channel[1]));
+	console_rig_fini(&r);
+}
+END_TEST
+
+/* Back to a moment in which its port was closed. */
+START_TEST(a_rewound_guest_has_only_the_ports_open_that_were)
+{
+	struct console_rig r;
+	struct state_io io;
+	struct buf bytes;
+	struct device *d;
+
+	console_rig_init(&r);
+	console_rig_open_all(&r);
+	console_rig_say(&r, 1, C_PORT_OPEN, 0);
+	d = r.rig.device;
+	buf_init(&bytes, 4096);
+	state_save(&io, "console", &bytes);
+	d->ops->sync(d, &io);
+	console_rig_say(&r, 1, C_PORT_OPEN, 1);
+	ck_assert(channel_is_device_open(r.channel[0]));
+	ck_assert(d->ops->quiesce(d, NULL, NULL));
+	state_load(&io, "console", bytes.data, bytes.len);
+	d->ops->sync(d, &io);
+	ck_assert_int_eq(state_end(&io, NULL), 0);
+	ck_assert_int_eq(d->ops->restored(d, NULL), 0);
+	d->ops->resume(d);
+	ck_assert(!channel_is_device_open(r.channel[0]));
+	ck_assert(channel_is_device_open(r.channel[1]));
+	buf_fini(&bytes);
 	console_rig_fini(&r);
 }
 END_TEST
@@ -359,6 +414,8 @@ int main(void)
 		a_very_long_chain_is_taken_in_bounded_steps,
 		a_driver_of_one_port_needs_no_words,
 		a_restored_guest_hears_who_listens_now,
+		a_reload_loses_nothing_on_its_way_to_the_guest,
+		a_rewound_guest_has_only_the_ports_open_that_were,
 		too_many_ports_are_refused,
 	};
 

@@ -290,4 +290,36 @@ static inline bool rig_is_broken(struct rig *r)
 	return rig_status(r) & VIRTIO_NEEDS_RESET;
 }
 
+/*
+ * Quiet, saved, reset, loaded, and it goes on: as machine_reload() does it.
+ * meanwhile: what happens outside when it was saved; NULL: nothing.
+ */
+static inline void rig_reload(struct rig *r, void (*meanwhile)(void *ctx),
+			      void *ctx)
+{
+	struct device *d = r->device;
+	struct state_io io;
+	struct buf bytes;
+	bool is_good;
+
+	if (!d->ops->quiesce(d, NULL, NULL))
+		abort();
+	buf_init(&bytes, 1u << 20);
+	state_save(&io, d->ops->name, &bytes);
+	d->ops->sync(d, &io);
+	if (state_end(&io, NULL))
+		abort();
+	if (meanwhile)
+		meanwhile(ctx);
+	d->ops->reset(d);
+	state_load(&io, d->ops->name, bytes.data, bytes.len);
+	d->ops->sync(d, &io);
+	is_good = !state_end(&io, NULL) && !d->ops->validate(d, NULL) &&
+		  !d->ops->restored(d, NULL);
+	if (!is_good)
+		abort();
+	d->ops->resume(d);
+	buf_fini(&bytes);
+}
+
 #endif
