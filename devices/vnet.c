@@ -86,18 +86,27 @@ static void drop_backend(struct vnet *n)
 	n->host.backend = NULL;
 }
 
-/* Up: the cable is plugged in, and leads somewhere. */
-static void update_link(struct virtio *v) LOCK_NEEDS(v->lock)
+/* Up: the cable is plugged in, and leads somewhere. False: so it was. */
+static bool set_link(struct virtio *v) LOCK_NEEDS(v->lock)
 {
 	struct vnet *n = (struct vnet *)v;
 	bool is_up = !n->host.is_pulled && n->host.backend;
 
+	n->host.has_news = v->host.is_quiet;
 	if (n->st.is_up == is_up)
-		return;
+		return false;
 	n->st.is_up = is_up;
 	virtio_config_changed(v);
-	device_event(&v->cfg.events, DEVICE_LINK, v->cfg.id,
-		     is_up ? "link is up" : "link is down");
+	return true;
+}
+
+static void update_link(struct virtio *v) LOCK_NEEDS(v->lock)
+{
+	const struct vnet *n = (const struct vnet *)v;
+
+	if (set_link(v))
+		device_event(&v->cfg.events, DEVICE_LINK, v->cfg.id,
+			     n->st.is_up ? "link is up" : "link is down");
 }
 
 /* Who waits for it brings a new one; else the cable leads nowhere. */
@@ -224,25 +233,31 @@ static void vnet_kicked(struct virtio *v, unsigned int q)
 		vnet_receive(&n->host.pair[q / 2]);
 }
 
-static void vnet_activate(struct virtio *v)
+static void set_offload(struct virtio *v)
 {
-	struct vnet *n = (struct vnet *)v;
-	struct net_backend *b = n->host.backend;
+	struct net_backend *b = ((struct vnet *)v)->host.backend;
 
 	if (b && b->ops->set_offload)
 		b->ops->set_offload(b, v->st.features);
 }
 
-static void vnet_reset(struct virtio *v)
+static void vnet_activate(struct virtio *v)
 {
 	struct vnet *n = (struct vnet *)v;
 	unsigned int i;
 
-	n->st.pairs = 1;
-	n->st.announces = false;
-	/* Its header is of what another driver negotiated. */
+	/* A header that waits is of what another driver negotiated. */
 	for (i = 0; i < n->cfg.pairs; i++)
 		n->host.pair[i].frame_bytes = 0;
+	set_offload(v);
+}
+
+static void vnet_reset(struct virtio *v)
+{
+	struct vnet *n = (struct vnet *)v;
+
+	n->st.pairs = 1;
+	n->st.announces = false;
 }
 
 static void vnet_get_config(struct virtio *v, uint8_t *bytes)
@@ -296,13 +311,28 @@ static int vnet_restored(struct virtio *v, struct err *e) LOCK_NEEDS(v->lock)
 	struct vnet *n = (struct vnet *)v;
 
 	(void)e;
-	vnet_activate(v);
+	set_offload(v);
 	/* Who is on the network does not know that it is back (5.1.6.5.4). */
 	if (n->st.is_up && virtio_has(v, NET_F_ANNOUNCE) && !n->st.announces) {
 		n->st.announces = true;
 		virtio_config_changed(v);
 	}
 	return 0;
+}
+
+/*
+ * A state that was loaded meanwhile knows nothing of the news. Frames wait,
+ * also for a driver that isn't there and will not take them.
+ */
+static void vnet_resumed(struct virtio *v) LOCK_NEEDS(v->lock)
+{
+	const struct vnet *n = (const struct vnet *)v;
+	unsigned int i;
+
+	if (n->host.has_news)
+		set_link(v);
+	for (i = 0; i < n->cfg.pairs; i++)
+		virtio_kick(v, 2 * i);
 }
 
 static void get_way(struct vnet_way *to, const struct vnet_way_counters *from)
@@ -363,6 +393,7 @@ static const struct virtio_ops ops = {
 	.validate = vnet_validate,
 	.restored = vnet_restored,
 	.describe = vnet_describe,
+	.resumed = vnet_resumed,
 	.kicked = vnet_kicked,
 };
 

@@ -44,6 +44,7 @@ struct vnet {
 		struct loop_timer rx_timer, tx_timer, gone_timer;
 		struct limits limits; /* each way */
 		bool is_pulled;	      /* the cable, by a person; v->lock */
+		bool has_news; /* of the link, since it was quiet; v->lock */
 		void (*gone)(void *ctx);
 		void *gone_ctx;
 	} host;

@@ -128,6 +128,9 @@ static bool pass_on(struct virtio *v, struct vnet_pair *p) LOCK_NEEDS(v->lock)
 	struct vnet *n = (struct vnet *)v;
 	uint32_t bytes = p->frame_bytes;
 
+	/* A state that is being loaded may want it. */
+	if (v->host.is_quiet)
+		return false;
 	if (!n->st.is_up || !(v->st.status & VIRTIO_DRIVER_OK) ||
 	    p->index >= n->st.pairs) {
 		drop(p);

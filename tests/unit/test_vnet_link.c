@@ -437,6 +437,38 @@ START_TEST(a_paused_card_touches_no_guest_memory)
 }
 END_TEST
 
+static void pull(void *ctx)
+{
+	struct net_rig *r = ctx;
+
+	fake_net_feed(r->fake, 1, 60);
+	rig_settle(r->loop);
+	vnet_set_link(r->vnet, false);
+}
+
+START_TEST(a_reload_loses_no_frame_and_no_news_of_the_cable)
+{
+	struct net_rig r;
+
+	net_rig_start(&r, false, 0);
+	fake_net_feed(r.fake, 2, 60); /* no buffers: one waits in the card */
+	rig_settle(r.loop);
+	rig_reload(&r.rig, NULL, NULL);
+	net_rig_buffers(&r, 4, 1526);
+	rig_settle(r.loop);
+	ck_assert_uint_eq(net_rig_stats(&r).rx.frames, 2);
+	rig_reload(&r.rig, pull, &r);
+	ck_assert(!net_rig_stats(&r).is_up);
+	ck_assert_uint_eq(r.rig.events, 1);
+	ck_assert_uint_eq(rig_read(&r.rig, 0x60) & VIRTIO_ISR_CONFIG,
+			  VIRTIO_ISR_CONFIG);
+	vnet_set_link(r.vnet, true);
+	rig_reload(&r.rig, NULL, NULL);
+	ck_assert(net_rig_stats(&r).is_up);
+	net_rig_fini(&r);
+}
+END_TEST
+
 START_TEST(addresses_are_stable_local_and_differ)
 {
 	uint8_t mac[64][VNET_MAC_BYTES], again[VNET_MAC_BYTES];
@@ -475,6 +507,7 @@ int main(void)
 		a_pulled_cable_stays_pulled_when_a_backend_comes_back,
 		limits_hold_each_way_and_lapse,
 		a_paused_card_touches_no_guest_memory,
+		a_reload_loses_no_frame_and_no_news_of_the_cable,
 		addresses_are_stable_local_and_differ,
 	};
 
