@@ -49,6 +49,8 @@ struct vballoon {
 		uint64_t stat[VBALLOON_STATS];
 		uint32_t has_stat;
 		bool wants_stats;
+		bool has_news;	 /* a target, since it was quiet */
+		uint32_t wanted; /* that */
 	} host;
 };
 
@@ -315,6 +317,26 @@ static int vballoon_restored(struct virtio *v, struct err *e)
 				: 0;
 }
 
+static void set_target(struct virtio *v, uint32_t pages) LOCK_NEEDS(v->lock)
+{
+	struct vballoon *b = (struct vballoon *)v;
+
+	if (b->st.target == pages)
+		return;
+	b->st.target = pages;
+	virtio_config_changed(v);
+}
+
+/* A state that was loaded meanwhile knows nothing of it. */
+static void vballoon_resumed(struct virtio *v) LOCK_NEEDS(v->lock)
+{
+	struct vballoon *b = (struct vballoon *)v;
+
+	if (b->host.has_news)
+		set_target(v, b->host.wanted);
+	b->host.has_news = false;
+}
+
 static void vballoon_describe(struct virtio *v, struct buf *out)
 {
 	const struct vballoon *b = (const struct vballoon *)v;
@@ -339,6 +361,7 @@ static const struct virtio_ops ops = {
 	.validate = vballoon_validate,
 	.restored = vballoon_restored,
 	.describe = vballoon_describe,
+	.resumed = vballoon_resumed,
 	.kicked = vballoon_kicked,
 };
 
@@ -394,10 +417,9 @@ void vballoon_set_target(struct vballoon *b, uint32_t pages)
 	struct virtio *v = &b->virtio;
 
 	lock_take(&v->lock);
-	if (b->st.target != pages) {
-		b->st.target = pages;
-		virtio_config_changed(v);
-	}
+	set_target(v, pages);
+	b->host.has_news = v->host.is_quiet;
+	b->host.wanted = pages;
 	lock_release(&v->lock);
 }
 

@@ -277,6 +277,31 @@ START_TEST(a_target_is_told_and_an_answer_is_heard)
 END_TEST
 
 /* A pause that meets them is told when they are given back. */
+static void set_target(void *ctx)
+{
+	vballoon_set_target(((struct balloon_rig *)ctx)->balloon, 7);
+}
+
+START_TEST(a_target_that_comes_during_a_reload_is_not_lost)
+{
+	struct vballoon_stats s;
+	struct balloon_rig r;
+
+	balloon_init(&r, 0);
+	vballoon_set_target(r.balloon, 3);
+	rig_write(&r.rig, 0x64, 3);
+	rig_reload(&r.rig, set_target, &r);
+	vballoon_get_stats(r.balloon, &s);
+	ck_assert_uint_eq(s.target_pages, 7);
+	ck_assert_uint_eq(rig_read(&r.rig, 0x60) & VIRTIO_ISR_CONFIG,
+			  VIRTIO_ISR_CONFIG);
+	rig_reload(&r.rig, NULL, NULL);
+	vballoon_get_stats(r.balloon, &s);
+	ck_assert_uint_eq(s.target_pages, 7);
+	balloon_fini(&r);
+}
+END_TEST
+
 START_TEST(a_pause_waits_for_the_pages_that_are_under_way)
 {
 	static const uint32_t pages[] = { 1 };
@@ -322,6 +347,7 @@ int main(void)
 		statistics_are_asked_for_when_somebody_asks,
 		a_second_buffer_for_statistics_breaks_it,
 		a_target_is_told_and_an_answer_is_heard,
+		a_target_that_comes_during_a_reload_is_not_lost,
 		a_pause_waits_for_the_pages_that_are_under_way,
 		a_quiet_balloon_gives_nothing_back,
 	};
