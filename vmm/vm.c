@@ -121,6 +121,14 @@ void vm_destroy(struct vm *vm)
 	free(vm);
 }
 
+/* A moment's worker leaves the machine where it is. */
+static struct machine *machine_to_see(const struct vm *vm)
+{
+	const struct vm_job *job = vm->job;
+
+	return job && job->kind == JOB_STILL ? job->old : vm->machine;
+}
+
 void vm_status(const struct vm *vm, struct vm_status *out)
 {
 	*out = (struct vm_status){
@@ -135,10 +143,10 @@ void vm_status(const struct vm *vm, struct vm_status *out)
 		.vcpus = vm->config->cpus,
 		.reason = vm->why.reason,
 	};
-	if (!vm->machine)
+	if (!machine_to_see(vm))
 		return;
 	out->uptime_ns = clock_mono_ns() - vm->boot_mono_ns;
-	out->vcpus_parked = machine_parked_count(vm->machine);
+	out->vcpus_parked = machine_parked_count(machine_to_see(vm));
 }
 
 void vm_stats(struct vm *vm, struct vm_stats *out)
@@ -154,8 +162,8 @@ void vm_stats(struct vm *vm, struct vm_stats *out)
 	out->console_out_bytes = counters.output_bytes;
 	out->console_in_bytes = counters.input_bytes;
 	out->console_dropped_bytes = counters.input_dropped_bytes;
-	if (vm->machine)
-		machine_add_stats(vm->machine, out);
+	if (machine_to_see(vm))
+		machine_add_stats(machine_to_see(vm), out);
 }
 
 const char *vm_exit_name(unsigned int kvm_exit)
@@ -191,7 +199,7 @@ struct channel *vm_channel(struct vm *vm, const char *name)
 
 struct machine *vm_machine(struct vm *vm)
 {
-	return vm->machine;
+	return machine_to_see(vm);
 }
 
 struct console *vm_console(struct vm *vm)

@@ -267,7 +267,7 @@ void vm_describe_devices(struct vm *vm, struct buf *out);
 struct channel *vm_channel(struct vm *vm, const char *name);
 /*
  * The machine, for its devices' figures; NULL: none now. Borrowed until the
- * loop goes on.
+ * loop goes on. It may be in a moment (struct vm_still).
  */
 struct machine *vm_machine(struct vm *vm);
 

@@ -292,6 +292,18 @@ void vm_begin(struct vm *vm, const struct vm_request *request)
 	}
 }
 
+/*
+ * A moment is over soon, but for the storage: a stop and a pause in an
+ * emergency don't wait for devices that are to come to rest.
+ */
+static bool gives_way(const struct vm *vm, const struct vm_request *request,
+		      enum lifecycle_verdict verdict)
+{
+	return !vm->job && verdict == LIFECYCLE_DO &&
+	       (request->command == VM_CMD_STOP ||
+		(request->command == VM_CMD_PAUSE && request->emergency));
+}
+
 /* What the table's row says is not all. */
 static enum lifecycle_verdict overrule(const struct vm *vm,
 				       const struct vm_request *request,
@@ -299,10 +311,7 @@ static enum lifecycle_verdict overrule(const struct vm *vm,
 {
 	bool on_way = vm->state == VM_STOPPING || vm->state == VM_RESETTING;
 
-	/* It is over soon, but for the storage: a stop does not wait for
-	 * devices that are to come to rest. */
-	if (vm_is_still(vm) && (vm->job || request->command != VM_CMD_STOP ||
-				verdict != LIFECYCLE_DO))
+	if (vm_is_still(vm) && !gives_way(vm, request, verdict))
 		return LIFECYCLE_WAIT;
 	if (request->command == VM_CMD_PAUSE && request->emergency && on_way &&
 	    has_running_guest(vm))

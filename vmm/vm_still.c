@@ -3,7 +3,7 @@
  * A moment in which nothing of the VM moves, for a snapshot or to go back to
  * one; and another machine in this one's place. The loop's thread, but for
  * vm_job_still(). INV-1: commands wait for the end of the moment; only a stop
- * does not wait for its beginning.
+ * and a pause in an emergency don't wait for its beginning.
  */
 #include "base/clock.h"
 #include "vmm/machine_state.h"

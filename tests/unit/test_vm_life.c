@@ -407,6 +407,25 @@ START_TEST(a_stop_does_not_wait_for_devices_that_hang)
 }
 END_TEST
 
+START_TEST(an_emergency_pause_does_not_wait_for_devices_that_hang)
+{
+	set_up();
+	fake_machine->is_busy = true;
+	ask_still(VM_CMD_SNAPSHOT);
+	settle();
+	ask((struct vm_request){ .command = VM_CMD_PAUSE, .emergency = true });
+	ck_assert_int_eq(vm->state, VM_PAUSED);
+	ck_assert_uint_eq(moment.works, 0);
+	ck_assert_uint_eq(answers, 3); /* the start, the snapshot, the pause */
+	fake_machine->is_busy = false;
+	fake_machine->cfg.ops.all_parked(fake_machine->cfg.ops.ctx);
+	settle();
+	ck_assert_uint_eq(moment.works, 0);
+	ck_assert_int_eq(vm->state, VM_PAUSED);
+	tear_down();
+}
+END_TEST
+
 START_TEST(guest_that_ends_before_its_snapshot_has_ended)
 {
 	set_up();
@@ -566,6 +585,7 @@ int main(void)
 		guest_goes_on_after_its_snapshot_as_if_nothing_were,
 		what_is_asked_during_a_snapshot_is_done_after_it,
 		a_stop_does_not_wait_for_devices_that_hang,
+		an_emergency_pause_does_not_wait_for_devices_that_hang,
 		guest_that_ends_before_its_snapshot_has_ended,
 		crashed_guest_is_rewound,
 		machine_that_is_lost_in_a_rewind_is_taken_down,
