@@ -217,6 +217,8 @@ check: $(OUT)/amber-vmm $(OUT)/amber guests unit lint asan-build tsan-build \
 check-long: check
 	python3 -B tests/model/test_lifecycle.py --steps 200000
 	OUT=build/asan python3 -B tests/model/test_lifecycle.py --steps 50000
+	python3 -B tests/boot/test_reload.py --rounds 40
+	OUT=build/asan python3 -B tests/boot/test_reload.py --rounds 10
 	python3 -B tests/rig/test_disk_guest.py
 	python3 -B tests/rig/run_rig_tests.py --only disk --only qcow2 --fio-mib 8
 	CRASH_STATES=1000000 $(OUT)/unit/test_qcow2_crash

@@ -16,7 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import promises  # noqa: E402
 from promises import check, console, guest, run_tests, state  # noqa: E402
-from vmm import OUT, Vmm  # noqa: E402
+from vmm import OUT, Vmm, run_once  # noqa: E402
 
 VMM = os.path.join(OUT, "amber-vmm")
 LIMIT_S = 120
@@ -48,7 +48,7 @@ class Image:
 
 def run(name, append, *options, **more):
     """A guest to its end; its facts as a dictionary."""
-    done = subprocess.run(
+    done = run_once(
         [VMM, "--kernel", guest(name), "--memory", "64M", "--append", append,
          "--once", "--console", "stdio", *options], stdin=subprocess.DEVNULL,
         text=True, capture_output=True, timeout=LIMIT_S, **more)

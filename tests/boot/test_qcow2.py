@@ -11,7 +11,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from promises import await_true, check, console, guest, run_tests, state  # noqa: E402
-from vmm import OUT, Vmm  # noqa: E402
+from vmm import OUT, Vmm, run_once  # noqa: E402
 
 VMM, AMBER = os.path.join(OUT, "amber-vmm"), os.path.join(OUT, "amber")
 LIMIT_S = 120
@@ -55,7 +55,7 @@ class Images:
 
 
 def good(name, append, disk):
-    done = subprocess.run(
+    done = run_once(
         [VMM, "--kernel", guest(name), "--memory", "64M", "--append", append, "--once",
          "--console", "stdio", "--disk", disk], stdin=subprocess.DEVNULL, text=True,
         capture_output=True, timeout=LIMIT_S)

@@ -373,10 +373,14 @@ TESTS = (a_guest_answers_on_the_network,
          metrics_are_prometheus_text)
 
 
-def main(only):
-    failed = run_tests(TESTS, only)
+def remove_hubs():
     for hub in glob.glob(os.path.join(HUBS, f"?{os.getpid()}")):
         shutil.rmtree(hub, ignore_errors=True)
+
+
+def main(only):
+    failed = run_tests(TESTS, only)
+    remove_hubs()
     return failed
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 
+import storm
 from vmm import ROOT, has_kvm
 
 
@@ -20,7 +21,7 @@ def check(what, text):
 
 
 def await_true(what, text, limit_s=60):
-    due = time.monotonic() + limit_s
+    due = time.monotonic() + storm.patience(limit_s)
     while not what():
         check(time.monotonic() < due, text)
         time.sleep(0.005)

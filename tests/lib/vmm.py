@@ -10,6 +10,8 @@ import socket
 import subprocess
 import tempfile
 
+import storm
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(ROOT, os.environ.get("OUT", "build"))
 TIMEOUT_S = 60
@@ -30,13 +32,45 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def run_once(command, **more):
+    """subprocess.run() of an amber-vmm that ends with its guest; in a storm, if
+    there is one."""
+    if not storm.now():
+        return subprocess.run(command, **more)
+    more["timeout"] = storm.patience(more.get("timeout", TIMEOUT_S))
+    where = tempfile.mkdtemp(prefix="amber-once-")
+    path = os.path.join(where, "api.sock")
+    ready, theirs = os.pipe()
+
+    def connect():
+        os.read(ready, 200)  # ends with the process, too
+        return _Connection(path)
+
+    try:
+        squall = storm.now().over(connect)
+        try:
+            return subprocess.run([*storm.with_words(command), "--socket", path, "--notify-fd", str(theirs)],
+                                  pass_fds=[theirs], **more)
+        finally:
+            os.close(theirs)
+            wrong = squall.end()
+            if wrong:
+                raise AssertionError(wrong)
+    finally:
+        os.close(ready)
+        shutil.rmtree(where, ignore_errors=True)
+
+
 class Vmm:
-    """options: more of amber-vmm's; the VM waits for its start command."""
+    """options: more of amber-vmm's; the VM waits for its start command. A storm
+    (storm.py) begins over it when it is made."""
 
     def __init__(self, guest, *options):
         self.dir = tempfile.mkdtemp(prefix="amber-model-")
         self.path = os.path.join(self.dir, "api.sock")
         ready, theirs = os.pipe()
+        if storm.now():
+            options = storm.with_words(options)
         self.process = subprocess.Popen(
             [os.path.join(OUT, "amber-vmm"), "--kernel",
              os.path.join(ROOT, "build", "guests", guest + ".elf"), "--socket", self.path,
@@ -48,6 +82,9 @@ class Vmm:
         os.read(ready, 200)
         os.close(ready)
         self.connection = _Connection(self.path)
+        self.squall = None
+        if storm.now():
+            self.squall = storm.now().over(lambda: _Connection(self.path))
 
     def ask(self, method, target, body=None):
         """(status, parsed answer); the connection is kept."""
@@ -78,9 +115,18 @@ class Vmm:
                     return int(line.split()[1])
         return 0
 
+    def calm(self):
+        """The storm over it ends; fails with what it found."""
+        wrong = self.squall.end() if self.squall else None
+        self.squall = None
+        if wrong:
+            raise AssertionError(wrong)
+
     def close(self):
         self.connection.close()
         self.process.kill()
+        if self.squall:
+            self.squall.end()
         self.process.wait()
         self.process.stderr.close()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -88,5 +134,9 @@ class Vmm:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.close()
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.calm()
+        finally:
+            self.close()
