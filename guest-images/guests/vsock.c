@@ -5,7 +5,9 @@
  * the line hello=amber, prints the first line that comes back as answer=, then
  * sends bytes=N (0) of a pattern and takes as many back, which must be the
  * same (`bad` counts those that are not), and shuts the stream down.
- * mode=listen takes connections=N (1) at that port and sends all back.
+ * mode=listen takes connections=N (1) at that port and sends all back. When the
+ * host says that the transport was reset (5.10.6.7) the stream has ended; how
+ * often that was is in transport_resets=.
  *
  * Credit is kept on both sides: never more under way than the peer has room
  * for, and the peer's excess is FAIL 3. FAIL 1: refused or reset, FAIL 2: the
@@ -62,7 +64,7 @@ static struct virtio_dev *dev;
 static struct virtq rx, tx, events;
 static struct packet in[RX_PACKETS], out;
 static uint8_t event[8];
-static uint64_t cid, updates, requests, packets;
+static uint64_t cid, updates, requests, packets, transport_resets;
 static bool listening, was_reset;
 
 static void give(struct packet *p)
@@ -176,6 +178,28 @@ static void on_stream(const struct packet *p)
 	}
 }
 
+static void offer_event(void)
+{
+	struct virtio_buf buf = { event, sizeof(event) };
+
+	virtq_add(&events, &buf, 0, 1, event);
+	virtq_kick(&events);
+}
+
+/* There is one event, and it says that no stream is any more (5.10.6.7). */
+static void take_event(void)
+{
+	void *token;
+
+	if (!virtq_take(&events, &token, NULL))
+		return;
+	cid = virtio_config64(dev, 0);
+	was_reset = stream.state != CLOSED;
+	stream.state = CLOSED;
+	fact_u64("transport_resets", ++transport_resets);
+	offer_event();
+}
+
 /* One packet, or a sleep when there is none and one is wanted. */
 static bool pump(bool sleep)
 {
@@ -183,6 +207,7 @@ static bool pump(bool sleep)
 	void *token;
 	struct packet *p;
 
+	take_event();
 	if (!virtq_take(&rx, &token, &bytes)) {
 		if (sleep)
 			virtio_wait(dev, seen);
@@ -384,7 +409,6 @@ static uint64_t serve(void)
 
 static void start(void)
 {
-	struct virtio_buf buf = { event, sizeof(event) };
 	unsigned i;
 
 	virtio_start(dev, 0);
@@ -397,8 +421,7 @@ static void start(void)
 	for (i = 0; i < rx.size; i++)
 		give(&in[i]);
 	virtq_kick(&rx);
-	virtq_add(&events, &buf, 0, 1, event);
-	virtq_kick(&events);
+	offer_event();
 }
 
 static uint64_t run(void *device)
