@@ -125,6 +125,8 @@ def _fill(stage, outb):
         link = os.path.join(stage, "usr/bin", applet)
         if not os.path.lexists(link):
             os.symlink("busybox", link)
+    # Without it, at this place, the guest agent sets no clock.
+    os.symlink("../bin/busybox", os.path.join(stage, "usr/sbin/hwclock"))
     _copy(outb, os.path.join(stage, "usr/bin/outb"))
     shutil.copytree(here("rootfs"), stage, symlinks=True, dirs_exist_ok=True)
     _copy(here("powerbutton"),

@@ -7,7 +7,7 @@ runs the jobs and prints a line for each promise.
 Exit status: 0 all kept, 1 something broken, 77 the rig can't run here.
 
   run_rig_tests.py [--only JOB]... [--build DIR] [--figures FILE]
-                   [--fio-mib N]
+                   [--fio-mib N] [--cycles N]
 
 Several jobs: as many at once as there are CPUs, each in a process of its own
 that says what it has to say when it is over.
@@ -41,6 +41,7 @@ JOBS = {  # name: (script, what it needs, options of the rig's machine)
     "disk": ("disk.sh", DISK_GUEST, {}),
     "qcow2": ("qcow2.sh", ["vmlinuz", "initrd-disk.img", "root.qcow2"], {}),
     "agent": ("agent.sh", DISK_GUEST, {}),
+    "snapshot": ("snapshot.sh", DISK_GUEST + ["socat"], {}),
     "linux": ("linux.sh", ["vmlinuz", "initrd.img"], {}),
     "net": ("net.sh", DISK_GUEST + ["passt", "socat"], {}),
     "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],
@@ -236,6 +237,9 @@ def main():
     parser.add_argument("--fio-mib", type=int, metavar="N",
                         help="what fio writes to each file and disk "
                         "(default: jobs/disklib.sh)")
+    parser.add_argument("--cycles", type=int, metavar="N",
+                        help="how often the job snapshot goes there and back "
+                        "(default: jobs/snapshot.sh)")
     options = parser.parse_args()
     rig.exit_on_signals()
 
@@ -259,6 +263,7 @@ def main():
         return 1
     words = ("export FIO_MIB=%d\n" % options.fio_mib
              if options.fio_mib else "")
+    words += "export CYCLES=%d\n" % options.cycles if options.cycles else ""
     at_once = min(len(names), len(os.sched_getaffinity(0)))
     if at_once == 1:
         reports = [run_job(name, options.build, show, words)
