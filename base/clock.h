@@ -17,7 +17,8 @@ uint64_t clock_mono_ns(void);
 /* Nanoseconds since the epoch, CLOCK_REALTIME. Any thread. */
 uint64_t clock_wall_ns(void);
 
-#define CLOCK_TEXT_BYTES 32
+#define CLOCK_TEXT_BYTES   32
+#define CLOCK_TEXT_LAST_NS (9214646399 * NS_PER_S) /* 2261-12-31T23:59:59Z */
 
 /*
  * Writes wall_ns as RFC 3339 UTC with milliseconds, such as

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "control/text.h"
+#include "base/utf8.h"
 
 void json_out_init(struct json_out *j, struct buf *to, bool pretty)
 {
@@ -60,7 +60,7 @@ static void put_string(struct buf *to, const char *text, size_t len)
 		buf_put(to, from, (size_t)(at - from));
 		if (at == end)
 			break;
-		n = text_utf8_bytes(at, (size_t)(end - at));
+		n = utf8_bytes(at, (size_t)(end - at));
 		if (n > 1)
 			buf_put(to, at, n);
 		else if (n == 1)

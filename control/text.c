@@ -4,42 +4,14 @@
 
 #include <string.h>
 
-static bool follows(uint8_t byte)
-{
-	return (byte & 0xc0) == 0x80;
-}
-
-size_t text_utf8_bytes(const uint8_t *t, size_t len)
-{
-	if (len >= 1 && t[0] < 0x80)
-		return 1;
-	if (len >= 2 && t[0] >= 0xc2 && t[0] <= 0xdf && follows(t[1]))
-		return 2;
-	if (len >= 3 && (t[0] & 0xf0) == 0xe0 && follows(t[1]) &&
-	    follows(t[2])) {
-		if (t[0] == 0xe0 && t[1] < 0xa0) /* overlong */
-			return 0;
-		if (t[0] == 0xed && t[1] > 0x9f) /* surrogate */
-			return 0;
-		return 3;
-	}
-	if (len >= 4 && t[0] >= 0xf0 && t[0] <= 0xf4 && follows(t[1]) &&
-	    follows(t[2]) && follows(t[3])) {
-		if (t[0] == 0xf0 && t[1] < 0x90)
-			return 0;
-		if (t[0] == 0xf4 && t[1] > 0x8f)
-			return 0;
-		return 4;
-	}
-	return 0;
-}
+#include "base/utf8.h"
 
 bool text_is_utf8(const char *text, size_t len)
 {
 	const uint8_t *at = (const uint8_t *)text;
 
 	while (len) {
-		size_t n = text_utf8_bytes(at, len);
+		size_t n = utf8_bytes(at, len);
 
 		if (!n)
 			return false;
@@ -75,6 +47,12 @@ bool text_to_number(const char *text, uint64_t max, uint64_t *out)
 		return false;
 	*out = value;
 	return true;
+}
+
+/* Inside a character. */
+static bool follows(uint8_t byte)
+{
+	return (byte & 0xc0) == 0x80;
 }
 
 void text_copy(char *to, size_t size, const char *text)

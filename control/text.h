@@ -10,12 +10,6 @@
 /* Is it well-formed UTF-8 (RFC 3629: no overlong form, no surrogate)? */
 bool text_is_utf8(const char *text, size_t len);
 
-/*
- * The bytes (1..4) of the well-formed UTF-8 character at text, 0 when there
- * is none.
- */
-size_t text_utf8_bytes(const uint8_t *text, size_t len);
-
 /* Does it contain a control character (below 0x20, or 0x7f)? */
 bool text_has_control(const char *text);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/name.h"
+#include "base/utf8.h"
 #include "snapshot/store.h"
 
 /* --- labels ---------------------------------------------------------- */
@@ -100,6 +101,10 @@ static int apply(struct snapshot_meta *m, const struct snapshot_change *c,
 		return set_labels(m, c, changed, e);
 	if (c->kind == CHANGE_VERDICT) {
 		m->verdict = c->verdict;
+		utf8_copy_printable(m->verdict.how, sizeof(m->verdict.how),
+				    c->verdict.how);
+		utf8_copy_printable(m->verdict.text, sizeof(m->verdict.text),
+				    c->verdict.text);
 		*changed = true;
 		return 0;
 	}

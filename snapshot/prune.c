@@ -159,8 +159,8 @@ uint64_t prune_span_after(uint64_t ns, const struct prune_span *span)
 	tm.tm_mday += (int)span->days;
 	tm.tm_hour += (int)span->hours;
 	seconds = timegm(&tm);
-	if ((uint64_t)seconds > INT64_MAX / NS_PER_S)
-		return INT64_MAX;
+	if ((uint64_t)seconds >= CLOCK_TEXT_LAST_NS / NS_PER_S)
+		return CLOCK_TEXT_LAST_NS;
 	return (uint64_t)seconds * NS_PER_S + ns % NS_PER_S;
 }
 

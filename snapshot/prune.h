@@ -89,7 +89,8 @@ int prune_span_parse(struct prune_span *out, const char *text, struct err *e);
 const char *prune_span_text(const struct prune_span *span,
 			    char text[PRUNE_SPAN_TEXT]);
 
-/* The moment that lies span behind ns, by the calendar. */
+/* The moment that lies span behind ns, by the calendar; at the latest the last
+ * one that a text can have. */
 uint64_t prune_span_after(uint64_t ns, const struct prune_span *span);
 
 /* Does it say nothing at all? */

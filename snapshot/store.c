@@ -65,6 +65,16 @@ int store_read_meta(int set, const char *id, struct snapshot_meta *m,
 	return r;
 }
 
+/* A set whose description can't be read is lost. */
+static int check_readable(const struct buf *text, struct err *e)
+{
+	struct snapshot_meta m;
+	int r = snapshot_meta_parse(&m, (const char *)text->data, text->len, e);
+
+	snapshot_meta_fini(&m);
+	return r;
+}
+
 int store_write_meta(int set, const struct snapshot_meta *m, struct err *e)
 {
 	struct buf text;
@@ -72,6 +82,8 @@ int store_write_meta(int set, const struct snapshot_meta *m, struct err *e)
 
 	buf_init(&text, SNAPSHOT_META_BYTES);
 	r = snapshot_meta_print(m, &text, e);
+	if (!r)
+		r = check_readable(&text, e);
 	if (!r)
 		r = file_commit(set, STORE_META, text.data, text.len,
 				FILE_DURABLE, e);

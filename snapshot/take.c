@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/kill_point.h"
 #include "base/name.h"
+#include "base/utf8.h"
 #include "disk/overlay.h"
 #include "snapshot/disks.h"
 #include "snapshot/memory.h"
@@ -117,7 +118,10 @@ static int describe(struct snapshot_take *t, const struct snapshot_order *o,
 	memcpy(m->label, o->label, sizeof(m->label));
 	m->labels = o->labels;
 	store_current(t->dir, m->parent);
-	r = choose_name(t, m, o, &list, e);
+	r = utf8_is_printable(m->purpose)
+		    ? choose_name(t, m, o, &list, e)
+		    : err_set(e, -EINVAL,
+			      "purpose: has characters that can't be shown");
 	if (!r && !o->is_safety)
 		r = quota_check(t->dir, t->config, m, o->incremental, &list, e);
 	store_list_fini(&list);

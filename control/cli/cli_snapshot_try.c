@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "control/cli/cli_branch.h"
 #include "control/cli/cli_out.h"
 #include "control/cli/cli_snapshot.h"
@@ -384,7 +385,7 @@ int cli_snapshot_try(const struct cli *cli, struct cli_vm *vm,
 		t.timeout_ms = DEFAULT_MS;
 	clock_rfc3339(clock_wall_ns(), v.at);
 	v.passed = !try_once(cli, vm, m, &t, &why);
-	text_copy(v.text, sizeof(v.text), v.passed ? "" : why.text);
+	utf8_copy_printable(v.text, sizeof(v.text), v.passed ? "" : why.text);
 	*passed = v.passed;
 	if (out)
 		json_object_set_new(

@@ -80,6 +80,23 @@ def damaged_one_is_not_started(home):
     check("boot" not in done and "verdict" not in snapshots(home)["snapshots"][0], done)
 
 
+def set_can_be_read_whatever_was_not_shown(home):
+    create(home)
+    home.amber("start", "web")
+    home.amber("snapshot", "create", "web", "one")
+    for words, told in (("a\tb", "'a?b'"), ("a\nb", "'a?b'"), ("\udcff\udcfe", "'??'"),
+                        ("x" + 40 * "\u00e4", "x" + 31 * "\u00e4" + "?'")):
+        done = home.amber("snapshot", "verify", "web", "one", "--boot", "--json", "--timeout",
+                          "0.2", "--expect", words, status=1).json()
+        check(told in done["boot"]["error"], done)
+        equal(verdict(home)["text"], done["boot"]["error"])
+    home.amber("snapshot", "create", "web", "two", "--purpose", "a\tb", status=1)
+    equal(len(snapshots(home)["snapshots"]), 1)
+    home.amber("snapshot", "create", "web", "three", "--expires", "9999y")
+    listed = snapshots(home)
+    equal((len(listed["snapshots"]), listed["damaged"]), (2, 0))
+
+
 def words_that_can_not_be_are_wrong_usage(home):
     create(home)
     for words in (["--expect", "x"], ["--probe", "x"], ["--boot", "--expect", "("],
@@ -110,5 +127,6 @@ if __name__ == "__main__":
          snapshot_that_does_not_show_it_has_failed,
          guest_that_ends_at_once_shows_it_all_the_same,
          damaged_one_is_not_started,
+         set_can_be_read_whatever_was_not_shown,
          words_that_can_not_be_are_wrong_usage,
          one_that_nobody_waits_for_ends_by_itself])

@@ -266,6 +266,23 @@ START_TEST(spans_are_read_and_written)
 }
 END_TEST
 
+START_TEST(no_span_leads_to_a_time_that_no_text_can_have)
+{
+	static const char *const spans[] = { "200y", "300y",
+					     "9999y9999m9999d9999h" };
+	struct prune_span span;
+	char text[CLOCK_TEXT_BYTES];
+	uint64_t at;
+	size_t i;
+
+	for (i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+		ck_assert(!prune_span_parse(&span, spans[i], NULL));
+		clock_rfc3339(prune_span_after(now(), &span), text);
+		ck_assert_msg(clock_rfc3339_parse(text, &at), "%s", text);
+	}
+}
+END_TEST
+
 /* --- random lists ---------------------------------------------------- */
 
 static void make_list(uint64_t *seed)
@@ -408,6 +425,7 @@ int main(void)
 		a_moment_before_its_time_is_over_it_is_like_all_others,
 		what_increments_stand_on_stays,
 		spans_are_read_and_written,
+		no_span_leads_to_a_time_that_no_text_can_have,
 		random_lists_keep_the_invariants,
 		keep_last_alone_keeps_exactly_that_many,
 	};
