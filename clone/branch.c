@@ -153,19 +153,19 @@ static struct vm_disk *find_disk(struct vm_config *config, const char *id)
 }
 
 static int place_disk(struct branch *b, unsigned int i, struct vm_disk *disk,
-		      const char *path)
+		      const char *path, struct err *e)
 {
 	const struct snapshot_disk *d = &b->meta.disk[i];
-	const char *elsewhere = b->chain[i].elsewhere;
-	int r = 0;
+	int r = branch_chain_allow(&b->chain[i], disk, e);
 
+	if (r)
+		return err_prefix(e, "disk %s", d->id);
 	if (asprintf(&b->where[i], "%s/" BRANCH_DISKS "/%s", path, d->id) < 0) {
 		b->where[i] = NULL;
-		return -ENOMEM;
+		return err_sys(e, -ENOMEM, "disk %s", d->id);
 	}
-	if (elsewhere && !disk->allow_backing)
-		r = replace(&disk->allow_backing, strdup(elsewhere));
-	return r ? r : replace(&disk->path, join(b->where[i], b->top[i]));
+	r = replace(&disk->path, join(b->where[i], b->top[i]));
+	return r ? err_sys(e, r, "disk %s", d->id) : 0;
 }
 
 int branch_place_disks(struct branch *b, struct vm_config *config,
@@ -184,9 +184,9 @@ int branch_place_disks(struct branch *b, struct vm_config *config,
 				       "snapshot %s has a disk %s, its "
 				       "configuration has none",
 				       b->meta.name, b->meta.disk[i].id);
-		r = place_disk(b, i, disk, path);
+		r = place_disk(b, i, disk, path, e);
 		if (r)
-			return err_sys(e, r, "disk %s", disk->id);
+			return r;
 	}
 	return 0;
 }

@@ -44,7 +44,7 @@ bool branch_is_warm(const struct branch *b);
 /*
  * config: as it was in the snapshot; its disks that were frozen get their
  * paths in `path`, the new VM's directory under its later name. -EINVAL: one is
- * missing in config.
+ * missing in config. -EACCES: a base is where the VM it is of may not read.
  */
 int branch_place_disks(struct branch *b, struct vm_config *config,
 		       const char *path, struct err *e);

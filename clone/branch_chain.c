@@ -60,7 +60,7 @@ static int judge(struct branch_chain *c, const struct image_backing *b,
 	if (!b->below)
 		return 0;
 	if (*b->name == '/') {
-		c->elsewhere = path_parent(b->below);
+		c->elsewhere = strdup(b->below);
 		return c->elsewhere ? 0 : err_sys(e, -ENOMEM, "%s", b->below);
 	}
 	c->must_copy = strchr(b->name, '/') || !is_beside(over, b->below) ||
@@ -118,6 +118,52 @@ bool branch_chain_has(const struct branch_chain *c, const char *name)
 		if (!strcmp(c->link[i].name, name))
 			return true;
 	return false;
+}
+
+/* --- where the base may be ------------------------------------------- */
+
+static int is_in(const char *path, const char *directory)
+{
+	char *resolved = realpath(directory, NULL);
+	int is = resolved && path_is_under(path, resolved);
+
+	free(resolved);
+	return is;
+}
+
+/* What stands beside, or below, the images that name it. */
+static int is_below(const char *path, const char *over)
+{
+	char *directory = path_parent(over);
+	int is = directory ? is_in(path, directory) : -ENOMEM;
+
+	free(directory);
+	return is;
+}
+
+int branch_chain_allow(struct branch_chain *c, struct vm_disk *disk,
+		       struct err *e)
+{
+	const char *over;
+	int r;
+
+	if (!c->elsewhere ||
+	    (disk->allow_backing && is_in(c->elsewhere, disk->allow_backing)))
+		return 0;
+	over = c->link[c->links - 1].path;
+	r = is_below(c->elsewhere, over);
+	if (!r)
+		return err_set(e, -EACCES,
+			       "%s: its backing file %s is not in an allowed "
+			       "directory",
+			       over, c->elsewhere);
+	if (r > 0 && disk->allow_backing) {
+		c->must_copy = true; /* only one can be said */
+		return 0;
+	}
+	if (r > 0)
+		disk->allow_backing = path_parent(c->elsewhere);
+	return disk->allow_backing ? 0 : err_sys(e, -ENOMEM, "%s", over);
 }
 
 /* --- making ---------------------------------------------------------- */

@@ -17,8 +17,8 @@ struct branch_link {
 struct branch_chain {
 	struct branch_link *link; /* owned; the layer first */
 	unsigned int links;
-	/* The last one stands on a file that stays where it is; its directory,
-	 * owned; NULL: on nothing. */
+	/* The last one stands on this file, which stays where it is; owned,
+	 * links resolved; NULL: on nothing. */
 	char *elsewhere;
 	bool must_copy;
 };
@@ -29,6 +29,14 @@ void branch_chain_fini(struct branch_chain *c);
 
 /* Is the file with that name among those that get a link? */
 bool branch_chain_has(const struct branch_chain *c, const char *name);
+
+/*
+ * disk: theirs, in the new VM's configuration, but still what the VM they are
+ * of has been allowed. The new one may read their base where that one may, and
+ * nowhere else. -EACCES: it may not.
+ */
+int branch_chain_allow(struct branch_chain *c, struct vm_disk *disk,
+		       struct err *e);
 
 /*
  * They are in directory, which is empty, by links, or as one image with the

@@ -30,15 +30,6 @@ static bool has_protocol(const char *name)
 	return colon && (!slash || colon < slash);
 }
 
-static bool is_under(const char *path, const char *directory)
-{
-	size_t n = strlen(directory);
-
-	if (n == 1)
-		return true; /* "/" */
-	return !strncmp(path, directory, n) && path[n] == '/';
-}
-
 /* The allowed directory that the resolved path is under; malloc()ed. */
 static char *find_allowed(const char *const *allowed, const char *image,
 			  const char *path)
@@ -50,7 +41,7 @@ static char *find_allowed(const char *const *allowed, const char *image,
 	for (allowed = allowed ? allowed : beside; *allowed; allowed++) {
 		directory = **allowed ? realpath(*allowed, NULL)
 				      : path_directory(image);
-		if (directory && is_under(path, directory))
+		if (directory && path_is_under(path, directory))
 			return directory;
 		free(directory);
 	}

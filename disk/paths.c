@@ -31,6 +31,15 @@ const char *path_base(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+bool path_is_under(const char *path, const char *directory)
+{
+	size_t n = strlen(directory);
+
+	if (n == 1)
+		return true; /* "/" */
+	return !strncmp(path, directory, n) && path[n] == '/';
+}
+
 char *disk_backing_path(const char *path, const char *name)
 {
 	const char *slash = strrchr(path, '/');

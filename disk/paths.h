@@ -6,12 +6,16 @@
 #ifndef AMBER_DISK_PATHS_H
 #define AMBER_DISK_PATHS_H
 
+#include <stdbool.h>
+
 /* The directory that path is in, as it stands there; "." where none does. */
 char *path_parent(const char *path);
 /* And with all links resolved; NULL and errno: it isn't there. */
 char *path_directory(const char *path);
 /* What is behind the last slash. Inside path. */
 const char *path_base(const char *path);
+/* Is path, links resolved, somewhere in directory, resolved as well? */
+bool path_is_under(const char *path, const char *directory);
 
 /* The path of a backing file that the image at path names: relative to it. */
 char *disk_backing_path(const char *path, const char *name);

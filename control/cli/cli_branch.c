@@ -151,7 +151,7 @@ static int read_config(const struct cli_vm *vm, const struct branch *br,
 				     e);
 	buf_fini(&text);
 	close(set);
-	return r;
+	return r ? err_prefix(e, "snapshot %s", branch_meta(br)->name) : 0;
 }
 
 static int make_config(const struct cli *cli, const struct cli_vm *vm,

@@ -147,6 +147,26 @@ def base_elsewhere_is_shared_and_a_relative_one_copied(home):
         equal([layer["filename"] == base for layer in chain][-1], not copied)
 
 
+def base_that_the_vm_may_not_read_the_new_one_may_not_either(home):
+    for name in ("vm", "secret"):
+        os.mkdir(f"{home.dir}/{name}")
+    with open(f"{home.dir}/secret/key", "wb") as f:
+        f.truncate(1 << 20)
+    image = f"{home.dir}/vm/d.qcow2"
+    home.amber("disk", "create", image, "1M")
+    create(home, "vm", "blk-twin", "steps=20000", "--disk", image, ends="exit")
+    home.amber("start", "vm")
+    home.amber("snapshot", "create", "vm", "one", "--kind", "disk")
+    home.amber("stop", "vm")
+    layer = [n for n in os.listdir(f"{home.dir}/vm") if n != "d.qcow2"][0]
+    subprocess.run(["qemu-img", "rebase", "-u", "-F", "raw", "-b", f"{home.dir}/secret/key",
+                    f"{home.dir}/vm/{layer}"], check=True)
+    for words in (["start", "vm"], ["snapshot", "restore", "vm", "one", "--as", "new"]):
+        done = home.amber(*words, status=1)
+        check(f"its backing file {home.dir}/secret/key is not in an allowed" in done.err, done)
+        equal(vms(home), ["vm"])
+
+
 def peek_writes_nothing_and_is_gone_when_it_ends(home):
     image = twin_disk(home, 3000, ends="exit")
     home.amber("snapshot", "create", "twin", "one")
@@ -245,6 +265,7 @@ if __name__ == "__main__":
          it_boots_from_the_disks_with_other_options,
          what_can_not_be_is_refused_and_leaves_nothing,
          base_elsewhere_is_shared_and_a_relative_one_copied,
+         base_that_the_vm_may_not_read_the_new_one_may_not_either,
          peek_writes_nothing_and_is_gone_when_it_ends,
          peek_of_a_running_vm_has_no_network,
          what_a_kill_leaves_goes_with_the_next_one,
