@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "control/control.h"
 #include "control/snapshot_op.h"
-#include "control/text.h"
 
 void ops_init(struct ops *ops)
 {
@@ -67,7 +67,7 @@ void ops_failed(struct control *c, uint64_t id, enum problem_code code,
 	struct op_record *op = end(c, id, OP_FAILED);
 
 	op->code = code;
-	text_copy(op->text, sizeof(op->text), text);
+	utf8_copy_printable(op->text, sizeof(op->text), text);
 	control_op_ended(c);
 }
 

@@ -33,9 +33,9 @@ static void on_thawed(void *ctx, const json_t *ret, const struct err *e)
 
 static void thaw(struct snapshot_op *op)
 {
-	if (!op->is_frozen)
+	if (!op->may_be_frozen || !op->c->agent)
 		return;
-	op->is_frozen = false;
+	op->may_be_frozen = false;
 	agent_thaw(op->c->agent, LIMIT_AGENT_FREEZE_MS * NS_PER_MS, on_thawed,
 		   NULL);
 }
@@ -64,6 +64,8 @@ static void on_frozen(void *ctx, const json_t *ret, const struct err *e)
 
 	(void)ret;
 	op->is_frozen = !e;
+	/* It may still do what it has not answered in time. */
+	op->may_be_frozen = !e || e->code == -ETIMEDOUT;
 	if (e)
 		op->agent_err = *e;
 	sem_post(&op->answered);
@@ -162,6 +164,7 @@ static enum problem_code code_of(int error)
 	case -E2BIG:
 		return PROBLEM_BAD_VALUE;
 	case -ESTALE:
+	case -ELOOP: /* too many layers */
 	case -EBADMSG:
 	case -EPERM:
 		return PROBLEM_UNUSABLE;
@@ -272,6 +275,7 @@ static void on_end(void *arg)
 
 	if (op->has_thread)
 		pthread_join(op->thread, NULL);
+	thaw(op); /* it did not come to its turn */
 	c->snapshot_op = NULL;
 	if (c->hooks.op_ended)
 		c->hooks.op_ended(c->hooks.ctx);

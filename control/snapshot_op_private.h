@@ -38,6 +38,7 @@ struct snapshot_op {
 
 	bool thaws;	/* the snapshot gone back to has frozen file systems */
 	bool is_frozen; /* they are, now */
+	bool may_be_frozen; /* the loop's: to be thawed */
 	struct err agent_err;
 
 	struct loop_msg submit_msg, freeze_msg, end_msg;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/json_in.h"
 #include "base/name.h"
+#include "base/utf8.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -80,7 +81,7 @@ static bool read_state(const json_t *json, struct policy_state *s)
 		return false;
 	s->failures = (uint32_t)n;
 	if (text && name_is_printable(text))
-		snprintf(s->text, sizeof(s->text), "%s", text);
+		utf8_copy_printable(s->text, sizeof(s->text), text);
 	return true;
 }
 
@@ -165,7 +166,7 @@ void policy_ran(struct policy_state *s, uint64_t now_ns, const char *text)
 	s->ran_ns = now_ns;
 	s->failed_ns = 0;
 	s->failures = 0;
-	snprintf(s->text, sizeof(s->text), "%s", text);
+	utf8_copy_printable(s->text, sizeof(s->text), text);
 }
 
 void policy_failed(struct policy_state *s, uint64_t now_ns, const char *text)
@@ -173,7 +174,7 @@ void policy_failed(struct policy_state *s, uint64_t now_ns, const char *text)
 	s->failed_ns = now_ns;
 	if (s->failures < UINT32_MAX)
 		s->failures++;
-	snprintf(s->text, sizeof(s->text), "%s", text);
+	utf8_copy_printable(s->text, sizeof(s->text), text);
 }
 
 /* --- what there is --------------------------------------------------- */
