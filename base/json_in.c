@@ -82,7 +82,7 @@ int json_in_parse(json_t **out, const char *text, size_t len,
 	r = check_shape(text, len, limits, what, e);
 	if (r)
 		return r;
-	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	root = json_loadb(len ? text : "", len, JSON_REJECT_DUPLICATES, &why);
 	if (!root && json_error_code(&why) == json_error_out_of_memory)
 		return err_sys(e, -ENOMEM, "%s", what);
 	if (!root)

@@ -299,6 +299,8 @@ static void read_all(struct reader *r, struct snapshot_meta *m)
 	id(r, "id", m->id, false);
 	id(r, "parent", m->parent, true);
 	id(r, "base", m->base, true);
+	if (*m->base && !strcmp(m->base, m->id))
+		bad(r, "base", "another one");
 	text(r, "name", m->name, sizeof(m->name));
 	if (!r->error && name_check(m->name, SNAPSHOT_NAME_MAX, NULL))
 		bad(r, "name", "a snapshot's name");

@@ -76,8 +76,8 @@ static int find_damaged(struct removing *r, int error)
 	struct snapshot_meta *more;
 	int set;
 
-	if (error != -EBADMSG || !r->order->force || !r->order->what ||
-	    strlen(r->order->what) != SNAPSHOT_ID_CHARS ||
+	if (error == -ENOENT || error == -ENOMEM || !r->order->force ||
+	    !r->order->what || strlen(r->order->what) != SNAPSHOT_ID_CHARS ||
 	    strspn(r->order->what, "0123456789abcdef") != SNAPSHOT_ID_CHARS)
 		return error;
 	set = store_open(r->dir, r->order->what, NULL);

@@ -351,6 +351,37 @@ def working_set_is_beside_the_set_and_no_part_of_it(home):
     check(not os.path.exists(os.path.dirname(where)), "the set is there still")
 
 
+def spoil(where, how):
+    meta = f"{where}/meta.json"
+    with open(meta, encoding="utf-8") as f:
+        good = json.load(f)
+    os.unlink(meta)
+    if how == "link":
+        os.symlink("/etc/hostname", meta)
+    elif how == "directory":
+        os.mkdir(meta)
+    elif how != "nothing":
+        with open(meta, "w", encoding="utf-8") as f:
+            f.write({"empty": "", "large": " " * (1 << 20), "newer": '{"format": 99}',
+                     "its own base": json.dumps(dict(good, base=good["id"]))}[how])
+
+
+def one_that_can_not_be_read_goes_by_its_id_whatever_is_wrong(home):
+    create(home)
+    home.amber("start", "web")
+    for how in ("nothing", "empty", "large", "newer", "link", "directory", "its own base"):
+        take(home, "one")
+        which = named(home, "one")["id"]
+        spoil(home.path("web", "snapshots", which), how)
+        done = home.amber("snapshot", "list", "web")
+        check("(amber snapshot delete web ID --force removes it)" in done.err, f"{how}: {done}")
+        check("line -1" not in done.err, done)
+        home.amber("snapshot", "delete", "web", which, status=1)
+        home.amber("snapshot", "delete", "web", which, "--force")
+        equal(snapshots(home)["damaged"], 0)
+        check(not os.path.exists(home.path("web", "snapshots", which)), how)
+
+
 if __name__ == "__main__":
     run([snapshot_is_pinned_and_labelled_whether_it_runs_or_not,
          labels_have_a_limit,
@@ -361,4 +392,5 @@ if __name__ == "__main__":
          pruning_without_sense_is_refused,
          diff_tells_what_pages_and_clusters_differ,
          diff_names_what_only_one_has,
-         working_set_is_beside_the_set_and_no_part_of_it])
+         working_set_is_beside_the_set_and_no_part_of_it,
+         one_that_can_not_be_read_goes_by_its_id_whatever_is_wrong])
