@@ -175,7 +175,6 @@ static bool is_prune_due(const struct policy_timer *t)
 
 	if (t->policy.verify && t->state.failures)
 		return false;
-
 	if (t->wants_prune || !t->pruned_ns)
 		return true;
 	return now - t->pruned_ns >= PRUNE_S * NS_PER_S &&
@@ -291,7 +290,8 @@ static void on_tick(void *ctx)
 	due = policy_due(&t->policy, &t->state);
 	if (due <= now)
 		begin_run(t, due, now);
-	else if (is_prune_due(t))
+	/* Also while a run has to wait, however long. */
+	if (t->step == IDLE && is_prune_due(t))
 		begin_prune(t);
 	if (t->step == IDLE)
 		arm(t);

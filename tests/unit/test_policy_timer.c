@@ -103,6 +103,19 @@ START_TEST(a_vm_that_does_not_run_stays_due_in_silence)
 }
 END_TEST
 
+START_TEST(rules_hold_while_a_run_has_to_wait)
+{
+	open_plane("every=@hourly,keep_last=1", overdue);
+	plane_state(&p, VM_STOPPED);
+	policy_timer_look(p.control->policy);
+	ck_assert_ptr_nonnull(p.control->snapshot_op);
+	await_op();
+	policy_timer_look(p.control->policy); /* not before an hour */
+	ck_assert_ptr_null(p.control->snapshot_op);
+	close_plane();
+}
+END_TEST
+
 START_TEST(what_has_to_wait_is_told_once)
 {
 	open_plane("every=@hourly", overdue);
@@ -206,6 +219,7 @@ int main(void)
 	const TTest *const tests[] = {
 		without_a_policy_or_a_directory_there_is_no_timer,
 		a_vm_that_does_not_run_stays_due_in_silence,
+		rules_hold_while_a_run_has_to_wait,
 		what_has_to_wait_is_told_once,
 		what_is_not_due_is_not_begun,
 		rules_without_a_schedule_prune_and_nothing_removed_is_no_event,
