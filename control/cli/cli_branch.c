@@ -121,6 +121,22 @@ static void keep_addresses(struct vm_config *c, const char *uuid)
 	}
 }
 
+/* What comes from a throwaway is none, unless it is made to be one. */
+static void drop_thrown(struct vm_config *c)
+{
+	unsigned int i = 0;
+
+	while (i < c->labels) {
+		if (strcmp(c->label[i].key, THROWN_LABEL) != 0) {
+			i++;
+			continue;
+		}
+		c->labels--;
+		memmove(&c->label[i], &c->label[i + 1],
+			(c->labels - i) * sizeof(c->label[0]));
+	}
+}
+
 /* Nothing of it gets out, and nothing of it stays. */
 static int set_thrown(struct vm_config *c, const char *use, struct err *e)
 {
@@ -132,6 +148,7 @@ static int set_thrown(struct vm_config *c, const char *use, struct err *e)
 		c->net[i].name[0] = '\0';
 	}
 	c->on_poweroff = VM_POLICY_EXIT;
+	c->has_snapshots = 0; /* nobody will go back to them */
 	snprintf(label, sizeof(label), THROWN_LABEL "=%s", use);
 	return config_set(c, config_find_key("labels"), label, e);
 }
@@ -163,6 +180,7 @@ static int make_config(const struct cli *cli, const struct cli_vm *vm,
 
 	if (!r && branch_is_warm(br))
 		keep_addresses(c, branch_meta(br)->uuid);
+	drop_thrown(c);
 	if (!r)
 		r = apply_sets(cli, c, e);
 	if (!r && !b->name)

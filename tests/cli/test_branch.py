@@ -221,6 +221,20 @@ def what_a_kill_leaves_goes_with_the_next_one(home):
     equal([n.split()[0] for n in home.amber("list").lines()[1:]], sorted(["web", after]))
 
 
+def what_comes_from_a_throwaway_is_none(home):
+    create(home)
+    home.amber("start", "web")
+    home.amber("snapshot", "create", "web", "one")
+    name = home.amber("start", "web", "--peek", "--json").json()["name"]
+    home.amber("snapshot", "create", name, "two")
+    home.amber("snapshot", "restore", name, "two", "--as", "web-peek-keep")
+    equal(home.amber("config", "web-peek-keep", "--json").json().get("labels", {}), {})
+    pid = home.amber("info", "--json", "web-peek-keep").json()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    home.amber("start", "web", "--peek")
+    check("web-peek-keep" in vms(home), vms(home))
+
+
 def many_at_once_take_names_of_their_own(home):
     create(home)
     home.amber("start", "web")
@@ -269,5 +283,6 @@ if __name__ == "__main__":
          peek_writes_nothing_and_is_gone_when_it_ends,
          peek_of_a_running_vm_has_no_network,
          what_a_kill_leaves_goes_with_the_next_one,
+         what_comes_from_a_throwaway_is_none,
          many_at_once_take_names_of_their_own,
          layers_on_another_file_system_are_copied])
