@@ -157,9 +157,15 @@ void vnet_on_gone(struct vnet *n, void (*gone)(void *ctx), void *ctx)
 
 /* --- control queue (5.1.6.5) ----------------------------------------- */
 
+/* One that does not know of more has its control queue where those are. */
+static unsigned int pairs_max(const struct vnet *n)
+{
+	return virtio_has(&n->virtio, NET_F_MQ) ? n->cfg.pairs : 1;
+}
+
 static uint8_t set_pairs(struct vnet *n, uint16_t pairs)
 {
-	if (!pairs || pairs > n->cfg.pairs)
+	if (!pairs || pairs > pairs_max(n))
 		return NET_CTRL_ERR;
 	n->st.pairs = pairs;
 	return NET_CTRL_OK;
@@ -300,7 +306,7 @@ static int vnet_validate(const struct virtio *v, struct err *e)
 {
 	const struct vnet *n = (const struct vnet *)v;
 
-	if (!n->st.pairs || n->st.pairs > n->cfg.pairs)
+	if (!n->st.pairs || n->st.pairs > pairs_max(n))
 		return err_set(e, -EINVAL, "%u of %u pairs of queues in use",
 			       n->st.pairs, n->cfg.pairs);
 	return 0;

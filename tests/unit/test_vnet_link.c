@@ -154,6 +154,7 @@ START_TEST(a_driver_without_mq_has_its_control_queue_behind_one_pair)
 	net_rig_init(&r, false, (struct vnet_config){ .pairs = 8 });
 	rig_start(&r.rig, NET_F_CTRL_VQ, 3, 16);
 	ck_assert_uint_eq(command(&r, 2, 4, 0, 1, 4), 0);
+	ck_assert_uint_eq(command(&r, 2, 4, 0, 2, 4), 1);
 	rig_serve(&r.rig, 16, r.loop); /* there is none here */
 	net_rig_fini(&r);
 }
