@@ -95,6 +95,8 @@ int policy_load(struct policy_state *s, int dir, struct err *e)
 	*s = read;
 	buf_init(&text, POLICY_FILE_BYTES);
 	r = file_read(dir, POLICY_FILE, POLICY_FILE_BYTES, &text, e);
+	if (r == -EFBIG || r == -ELOOP || r == -EINVAL)
+		r = -EBADMSG; /* it is none of ours */
 	if (!r && json_in_parse(&json, (const char *)text.data, text.len,
 				&limits, POLICY_FILE, e))
 		r = -EBADMSG;

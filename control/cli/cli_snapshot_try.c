@@ -396,5 +396,7 @@ int cli_snapshot_try(const struct cli *cli, struct cli_vm *vm,
 				  (json_int_t)v.good_us, "error", v.text));
 	else
 		say(vm, m, &v);
-	return note(cli, vm, m, &v, e);
+	return note(cli, vm, m, &v, e)
+		       ? err_prefix(e, "the verdict is not kept")
+		       : 0;
 }

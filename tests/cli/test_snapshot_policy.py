@@ -165,17 +165,23 @@ def a_lost_or_damaged_file_costs_no_snapshot_twice(home):
     home.amber("policy", "run", "web")
     os.unlink(home.path("web", "policy.json"))
     home.amber("policy", "run", "web")
-    with open(home.path("web", "policy.json"), "w", encoding="utf-8") as f:
-        f.write("{\"ran\": \"never\"}")
-    done = home.amber("policy", "run", "web")
-    check("policy.json" in done.err, done)
-    equal(len(scheduled(home)), 1)
-    check("ran" in policy_file(home))
+    for text in ("{\"ran\": \"never\"}", " " * 20000, None):
+        os.unlink(home.path("web", "policy.json"))
+        if text is None:
+            os.symlink("/etc/hostname", home.path("web", "policy.json"))
+        else:
+            with open(home.path("web", "policy.json"), "w", encoding="utf-8") as f:
+                f.write(text)
+        done = home.amber("policy", "run", "web")
+        check("policy.json" in done.err, done)
+        equal(len(scheduled(home)), 1)
+        check("ran" in policy_file(home))
 
 
 def a_full_quota_refuses_before_the_guest_stands(home):
     create(home, "web", "nonce", "period_ms=10", "--snapshots", "quota=150K,quota_warn=50K")
     home.amber("start", "web")
+    await_count(home, "web", 5)  # its memory is what it will be
     done = home.amber("snapshot", "create", "web", "one")
     check("more than 50.0 KiB" in done.err and done.err.count("\n") == 1, done)
     warned = journal(home, kind="snapshot-quota")
