@@ -50,10 +50,9 @@ def another_vm_goes_on_from_a_snapshot(home):
 
 
 def new_vm_outlives_the_one_it_came_from(home):
-    image = twin_disk(home, 20000)
+    twin_disk(home, 20000)
     home.amber("snapshot", "create", "twin", "one")
     home.amber("snapshot", "create", "twin", "two", "--incremental")
-    equal(len(judge(image)), 3)
     done = home.amber("snapshot", "restore", "twin", "two", "--as", "new", "--json").json()
     equal((done["layers_linked"], done["disks_copied"], done["warm"]), (2, 0, True))
     home.amber("delete", "-f", "twin")
