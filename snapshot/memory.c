@@ -14,7 +14,7 @@
 static int open_image(int set, const char *id, struct ram_images *out,
 		      struct err *e)
 {
-	int fd = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC);
+	int fd = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return err_sys(e, -errno, "snapshot %s: " STORE_MEMORY, id);
@@ -141,7 +141,7 @@ static int verify(int set, const struct snapshot_meta *m,
 	if (r)
 		return r;
 	r = check_map(&map, m, e);
-	fd = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC);
+	fd = openat(set, STORE_MEMORY, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		r = err_sys(e, -errno, STORE_MEMORY);
 	if (!r)

@@ -10,6 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/memory.h"
 #include "base/state.h"
 #include "devices/platform.h"
 
@@ -223,6 +224,20 @@ static int verify_hole(const struct ram_map *map, uint32_t i, int fd,
 		       : 0;
 }
 
+/* A full image that was copied may have zeroes where there was a hole. */
+static int verify_absent(const struct ram_map *map, uint32_t i, int fd,
+			 uint8_t *bytes, struct err *e)
+{
+	int r = verify_hole(map, i, fd, NULL);
+
+	if (r != -EBADMSG || map->is_increment)
+		return r ? verify_hole(map, i, fd, e) : 0;
+	r = read_granule(map, i, fd, bytes, e);
+	if (r || memory_is_zero(bytes, granule_bytes(map, i)))
+		return r;
+	return verify_hole(map, i, fd, e);
+}
+
 int ram_map_verify(const struct ram_map *map, int fd, struct err *e)
 {
 	uint8_t *bytes = malloc(map->granule);
@@ -233,7 +248,7 @@ int ram_map_verify(const struct ram_map *map, int fd, struct err *e)
 		return err_sys(e, -ENOMEM, "memory map");
 	for (i = 0; i < map->count && !r; i++)
 		r = map->stored[i] ? verify_stored(map, i, fd, bytes, e)
-				   : verify_hole(map, i, fd, e);
+				   : verify_absent(map, i, fd, bytes, e);
 	free(bytes);
 	return r;
 }

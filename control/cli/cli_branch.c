@@ -148,6 +148,9 @@ static int set_thrown(struct vm_config *c, const char *use, struct err *e)
 		c->net[i].name[0] = '\0';
 	}
 	c->on_poweroff = VM_POLICY_EXIT;
+	/* One that is tried is to show it, not to be looked into. */
+	if (!strcmp(use, CLI_BRANCH_TRY))
+		c->on_crash = c->on_panic = VM_POLICY_EXIT;
 	c->has_snapshots = 0; /* nobody will go back to them */
 	snprintf(label, sizeof(label), THROWN_LABEL "=%s", use);
 	return config_set(c, config_find_key("labels"), label, e);

@@ -11,11 +11,13 @@
 #include "control/cli/cli.h"
 #include "control/cli/cli_vm.h"
 
+#define CLI_BRANCH_TRY "verify" /* a use: it ends when it crashes */
+
 struct cli_branch {
 	/* what is wanted; borrowed */
 	const char *what; /* the snapshot; NULL: the current one */
 	const char *name; /* the new VM's; NULL: it is thrown away */
-	const char *use;  /* of one that is thrown away: "peek" */
+	const char *use;  /* of one that is thrown away: "peek", ... */
 	bool is_cold;	  /* it boots from the disks */
 	bool paused;
 	uint32_t timeout_s; /* it ends by itself then; 0: never */

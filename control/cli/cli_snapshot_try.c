@@ -29,6 +29,8 @@
 #define ASK_MS	   10000
 #define SLACK_S	   30 /* until it ends by itself, should we not live */
 #define SLACK_MS   2000
+#define OTHER_MS   30000u /* for another operation on snapshots */
+#define NOTE_TRIES 20
 
 struct trial {
 	const char *expect, *probe; /* NULL: not asked */
@@ -269,7 +271,7 @@ static int try_once(const struct cli *cli, const struct cli_vm *vm,
 {
 	struct cli_branch b = {
 		.what = m->id,
-		.use = "verify",
+		.use = CLI_BRANCH_TRY,
 		.timeout_s = t->timeout_ms / 1000 + SLACK_S,
 	};
 	uint64_t began = clock_mono_ns();
@@ -309,12 +311,32 @@ static int note_offline(struct cli_vm *vm, const struct snapshot_meta *m,
 	return r;
 }
 
+/* The one that is under way has ended, or is waited for in vain. */
+static int await_other(struct cli_vm *vm, struct err *e)
+{
+	json_t *all, *op;
+	char target[64];
+	int r = cli_vm_get(vm, "/v1/ops", ASK_MS, &all, e);
+
+	if (r)
+		return r;
+	op = json_array_get(json_object_get(all, "ops"), 0);
+	snprintf(target, sizeof(target), "/v1/ops/%llu?wait=%u",
+		 (unsigned long long)cli_status_number(op, "id"),
+		 OTHER_MS / 1000);
+	json_decref(all);
+	r = cli_vm_get(vm, target, OTHER_MS + ASK_MS, &op, e);
+	if (!r)
+		json_decref(op);
+	return r;
+}
+
 static int note(const struct cli *cli, struct cli_vm *vm,
 		const struct snapshot_meta *m, const struct snapshot_verdict *v,
 		struct err *e)
 {
 	json_t *answer = NULL, *body;
-	int r;
+	int r, tries = 0;
 
 	if (!vm->alive)
 		return note_offline(vm, m, v, e);
@@ -322,8 +344,12 @@ static int note(const struct cli *cli, struct cli_vm *vm,
 			 "passed", v->passed, "how", v->how, "start_us",
 			 (json_int_t)v->start_us, "good_us",
 			 (json_int_t)v->good_us, "reason", v->text);
-	r = cli_snapshot_ask(cli, vm, "/v1/vm/snapshot/verdict", body, &answer,
-			     e);
+	do
+		r = cli_snapshot_ask(cli, vm, "/v1/vm/snapshot/verdict",
+				     json_incref(body), &answer, e);
+	while (r && !strcmp(vm->reply.problem.code, "busy") &&
+	       ++tries < NOTE_TRIES && !await_other(vm, e));
+	json_decref(body);
 	json_decref(answer);
 	return r;
 }

@@ -97,6 +97,43 @@ def set_can_be_read_whatever_was_not_shown(home):
     equal((len(listed["snapshots"]), listed["damaged"]), (2, 0))
 
 
+def memory_that_was_copied_without_its_holes_is_whole(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 5)
+    home.amber("snapshot", "create", "web", "one")
+    where = home.path("web", "snapshots", snapshots(home)["snapshots"][0]["id"], "memory")
+    with open(where, "rb") as f:
+        content = f.read()
+    with open(where, "r+b") as f:
+        f.write(content)
+    check(os.stat(where).st_blocks * 512 >= len(content), "it has holes")
+    home.amber("snapshot", "verify", "web", "one", "--boot", "--expect", "count=")
+
+
+def many_are_tried_at_once(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 5)
+    home.amber("snapshot", "create", "web", "one")
+    going = [home.start("snapshot", "verify", "web", "one", "--boot", "--expect", "count=")
+             for _ in range(8)]
+    for child in going:
+        equal((child.wait(60), child.stderr.read()), (0, ""))
+    only(home, "web")
+
+
+def guest_that_crashes_is_over(home):
+    """In the copy, whatever the VM itself is to do then."""
+    create(home, "web", "triple", "delay_ms=300", "--on-crash", "restart")
+    home.amber("start", "web", "--paused")
+    home.amber("snapshot", "create", "web", "one")
+    done = home.amber("snapshot", "verify", "web", "one", "--boot", "--expect", "never",
+                      "--timeout", "30", status=1)
+    check("it ended before" in done.err, done)
+    only(home, "web")
+
+
 def words_that_can_not_be_are_wrong_usage(home):
     create(home)
     for words in (["--expect", "x"], ["--probe", "x"], ["--boot", "--expect", "("],
@@ -128,5 +165,8 @@ if __name__ == "__main__":
          guest_that_ends_at_once_shows_it_all_the_same,
          damaged_one_is_not_started,
          set_can_be_read_whatever_was_not_shown,
+         memory_that_was_copied_without_its_holes_is_whole,
+         many_are_tried_at_once,
+         guest_that_crashes_is_over,
          words_that_can_not_be_are_wrong_usage,
          one_that_nobody_waits_for_ends_by_itself])
