@@ -254,6 +254,28 @@ static int await_good(struct trial *t, struct err *e)
 	return agent ? await_agent(t, e) : runs(t, e);
 }
 
+/* Ctrl-C ends it as well: it is thrown away, nobody waits for that. */
+static volatile sig_atomic_t thrown_pid;
+
+static void on_interrupt(int number)
+{
+	if (thrown_pid > 0)
+		kill((pid_t)thrown_pid, SIGQUIT);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void catch_interrupts(pid_t pid)
+{
+	static const int numbers[] = { SIGINT, SIGTERM };
+	struct sigaction act = { .sa_handler = pid ? on_interrupt : SIG_DFL };
+	size_t i;
+
+	thrown_pid = pid;
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaction(numbers[i], &act, NULL);
+}
+
 /* Its process removes it. */
 static void throw_away(struct trial *t)
 {
@@ -282,8 +304,11 @@ static int try_once(const struct cli *cli, const struct cli_vm *vm,
 	t->verdict->start_us = b.start_ns / NS_PER_US;
 	t->due_ns = clock_mono_ns() + t->timeout_ms * NS_PER_MS;
 	r = cli_vm_open(&t->vm, &cli->home, b.made, e);
+	if (!r && t->vm.pid > 0)
+		catch_interrupts(t->vm.pid);
 	if (!r)
 		r = await_good(t, e);
+	catch_interrupts(0);
 	t->verdict->good_us = (clock_mono_ns() - began) / NS_PER_US;
 	if (t->vm.dir >= 0)
 		throw_away(t);

@@ -4,6 +4,7 @@ waits for what it has to show, and throws it away."""
 
 import os
 import re
+import signal
 
 from harness import check, equal, run
 from snapshot_rig import await_count, await_end, await_true, create, snapshots, twin_disk
@@ -134,6 +135,24 @@ def guest_that_crashes_is_over(home):
     only(home, "web")
 
 
+def interrupted_it_is_thrown_away(home):
+    create(home)
+    home.amber("start", "web")
+    home.amber("snapshot", "create", "web", "one")
+    child = home.start("snapshot", "verify", "web", "one", "--boot", "--expect", "never")
+    await_true(lambda: catches(child.pid, signal.SIGINT), "it waits for nothing")
+    child.send_signal(signal.SIGINT)
+    equal(child.wait(30), -signal.SIGINT)
+    await_true(lambda: not os.path.exists(home.path("web-verify-1")), "it stays")
+    only(home, "web")
+
+
+def catches(pid, number):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        caught = [line.split()[1] for line in f if line.startswith("SigCgt")][0]
+    return int(caught, 16) >> (number - 1) & 1
+
+
 def words_that_can_not_be_are_wrong_usage(home):
     create(home)
     for words in (["--expect", "x"], ["--probe", "x"], ["--boot", "--expect", "("],
@@ -165,6 +184,7 @@ if __name__ == "__main__":
          guest_that_ends_at_once_shows_it_all_the_same,
          damaged_one_is_not_started,
          set_can_be_read_whatever_was_not_shown,
+         interrupted_it_is_thrown_away,
          memory_that_was_copied_without_its_holes_is_whole,
          many_are_tried_at_once,
          guest_that_crashes_is_over,
