@@ -58,6 +58,13 @@ def lines_of(s):
 # --- network -----------------------------------------------------------------------
 
 
+def new_hub(letter):
+    """A name of this process; what one of that number had left goes."""
+    name = f"{letter}{os.getpid()}"
+    shutil.rmtree(os.path.join(HUBS, name), ignore_errors=True)
+    return name
+
+
 class HubPeer:
     """A card of the test's own on a hub: frames as datagrams."""
 
@@ -107,7 +114,7 @@ def arp_request():
 
 
 def a_guest_answers_on_the_network():
-    name = f"t{os.getpid()}"
+    name = new_hub("t")
     with Vmm("net-echo", "--append", "ip=10.0.0.2", "--net", f"hub={name}") as vmm:
         vmm.ask("POST", "/v1/vm/start")
         await_true(lambda: "mac=" in console(vmm), "no guest")
@@ -136,7 +143,7 @@ def a_guest_answers_on_the_network():
 
 
 def a_cable_that_is_pulled_carries_nothing():
-    name = f"c{os.getpid()}"
+    name = new_hub("c")
     with Vmm("net-echo", "--append", "ip=10.0.0.2", "--net", f"hub={name}") as vmm:
         vmm.ask("POST", "/v1/vm/start")
         await_true(lambda: "mac=" in console(vmm), "no guest")
@@ -160,7 +167,7 @@ def a_cable_that_is_pulled_carries_nothing():
 
 
 def two_guests_meet_on_a_hub():
-    name = f"m{os.getpid()}"
+    name = new_hub("m")
     with Vmm("net-bench", "--append", "mode=rx frames=3000", "--net", f"hub={name}") as rx:
         rx.ask("POST", "/v1/vm/start")
         await_true(lambda: "ready" in console(rx), "no receiver")
@@ -172,7 +179,7 @@ def two_guests_meet_on_a_hub():
 
 def a_flood_costs_the_host_a_bounded_amount():
     """The guest takes no frame: it is an idle one."""
-    name = f"f{os.getpid()}"
+    name = new_hub("f")
     with Vmm("idle", "--net", f"hub={name}") as vmm:
         vmm.ask("POST", "/v1/vm/start")
         hub = os.path.join(HUBS, name)
