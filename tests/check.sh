@@ -63,30 +63,52 @@ run_units() {
 	skipped=$((skipped + none))
 }
 
-# run_script SECONDS PROGRAM...: a program whose lines are counted. One that
-# fails, or ends before its time, without a FAIL line is a failed test.
-run_script() {
+# script_log SECONDS PROGRAM...: what it says. One that fails, or ends before
+# its time, without a FAIL line is a failed test.
+script_log() {
 	local log status seconds=$1
 	shift
 	log=$(timeout "$seconds" "$@" 2>&1)
 	status=$?
 	printf '%s\n' "$log"
-	count "$log"
 	if [ "$status" = 124 ]; then
 		echo "FAIL $*: not done after $seconds s"
-		failed=$((failed + 1))
 	elif ! grep -qE '^(FAIL|skip) ' <<<"$log" &&
 		{ [ "$status" != 0 ] || ! grep -q '^ok ' <<<"$log"; }; then
 		echo "FAIL $*: exit status $status"
-		failed=$((failed + 1))
 	fi
+}
+export -f script_log
+
+# run_script SECONDS PROGRAM...: its lines are counted.
+run_script() {
+	local log
+	log=$(script_log "$@")
+	printf '%s\n' "$log"
+	count "$log"
+}
+
+# run_beside PROGRAM...: each in Python, as many at once as there are CPUs, and
+# what each says in one piece.
+run_beside() {
+	local dir log test
+	dir=$(mktemp -d) || exit 1
+	printf '%s\n' "$@" | xargs -P "$(nproc)" -I {} bash -c \
+		'script_log 600 python3 -B "$1" >"$2/$(basename "$1")"' _ {} "$dir"
+	for test; do
+		log=$(cat "$dir/$(basename "$test")") || log="FAIL $test: lost"
+		printf '%s\n' "$log"
+		count "$log"
+	done
+	rm -r "$dir"
 }
 
 run_suite() {
 	local test
 	case $1 in
 	unit) run_units ;;
-	boot | cli | model | kill)
+	cli) run_beside tests/cli/test_*.py ;;
+	boot | model | kill)
 		for test in tests/"$1"/test_*; do
 			case $test in
 			*.sh) run_script 600 bash "$test" ;;
