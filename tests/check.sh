@@ -107,8 +107,8 @@ run_suite() {
 	local test
 	case $1 in
 	unit) run_units ;;
-	cli) run_beside tests/cli/test_*.py ;;
-	boot | model | kill)
+	cli | model | kill) run_beside tests/"$1"/test_*.py ;;
+	boot)
 		for test in tests/"$1"/test_*; do
 			case $test in
 			*.sh) run_script 600 bash "$test" ;;
