@@ -74,6 +74,8 @@ int vblk_flush(struct vblk *b, struct err *e);
  */
 int vblk_push_layer(struct vblk *b, struct overlay *o, struct err *e);
 int vblk_rewind_layer(struct vblk *b, struct overlay *o, struct err *e);
+/* Would it? Where there are several, all are asked before one is changed. */
+int vblk_may_rewind_layer(struct vblk *b, struct overlay *o, struct err *e);
 
 /*
  * A layer behind the top goes into the one on it, while the guest uses the

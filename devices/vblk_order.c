@@ -53,17 +53,30 @@ static void note(struct virtio *v, bool is_rewound) LOCK_NEEDS(v->lock)
 		vblk_drop_held(v);
 }
 
+static int carry_out(const struct vblk *b, struct err *e)
+{
+	struct overlay *o = b->host.order.overlay;
+	struct disk *d = b->cfg.disk;
+
+	switch (b->host.order.what) {
+	case VBLK_ORDER_REWIND:
+		return overlay_rewind(o, d, e);
+	case VBLK_ORDER_MAY_REWIND:
+		return overlay_may_rewind(o, d, e);
+	default:
+		return overlay_push(o, d, e);
+	}
+}
+
 static void on_quiet(struct disk_hold *h)
 {
 	struct vblk *b = OWNER(h, host.order.hold);
 	bool is_rewind = b->host.order.what == VBLK_ORDER_REWIND;
-	struct overlay *o = b->host.order.overlay;
-	struct disk *d = b->cfg.disk;
 	struct virtio *v = &b->virtio;
 	struct err e = ERR_NONE;
-	int r = is_rewind ? overlay_rewind(o, d, &e) : overlay_push(o, d, &e);
+	int r = carry_out(b, &e);
 
-	disk_let_go(d, h);
+	disk_let_go(b->cfg.disk, h);
 	lock_take(&v->lock);
 	note(v, is_rewind && !r);
 	end_order(v, &e);
@@ -138,6 +151,11 @@ int vblk_flush(struct vblk *b, struct err *e)
 int vblk_push_layer(struct vblk *b, struct overlay *o, struct err *e)
 {
 	return order(b, VBLK_ORDER_PUSH, o, e);
+}
+
+int vblk_may_rewind_layer(struct vblk *b, struct overlay *o, struct err *e)
+{
+	return order(b, VBLK_ORDER_MAY_REWIND, o, e);
 }
 
 int vblk_rewind_layer(struct vblk *b, struct overlay *o, struct err *e)

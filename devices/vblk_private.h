@@ -78,7 +78,12 @@ struct vblk_counters {
 
 enum vblk_merge_state { MERGE_NONE, MERGE_WANTED, MERGE_RUNS };
 
-enum vblk_order { VBLK_ORDER_FLUSH, VBLK_ORDER_PUSH, VBLK_ORDER_REWIND };
+enum vblk_order {
+	VBLK_ORDER_FLUSH,
+	VBLK_ORDER_PUSH,
+	VBLK_ORDER_MAY_REWIND,
+	VBLK_ORDER_REWIND
+};
 
 struct vblk_queue_event {
 	struct ioq_event event; /* first: ready() gets it */

@@ -101,6 +101,9 @@ int overlay_push(struct overlay *o, struct disk *d, struct err *e);
  * they are large, overlay_close() does it on any thread.
  */
 int overlay_rewind(struct overlay *fresh, struct disk *d, struct err *e);
+/* Its checks alone, for who has several disks to rewind. */
+int overlay_may_rewind(const struct overlay *fresh, const struct disk *d,
+		       struct err *e);
 
 /*
  * Unless it was pushed, the image is removed; after a rewind, what was thrown

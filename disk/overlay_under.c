@@ -150,8 +150,8 @@ int overlay_push_under(struct overlay *o, struct disk *d, struct err *e)
 
 /* --- a rewind -------------------------------------------------------- */
 
-static int check_rewind(const struct overlay *o, const struct disk *d,
-			struct err *e)
+int overlay_may_rewind(const struct overlay *o, const struct disk *d,
+		       struct err *e)
 {
 	const struct chain *c;
 	struct stat st;
@@ -202,7 +202,7 @@ int overlay_rewind(struct overlay *fresh, struct disk *d, struct err *e)
 	struct disk probe;
 	struct layer top;
 	int r = fresh->kind == OVERLAY_FRESH
-			? check_rewind(fresh, d, e)
+			? overlay_may_rewind(fresh, d, e)
 			: err_set(e, -EINVAL,
 				  "%s: an image made for a push is no rewind",
 				  d->path);

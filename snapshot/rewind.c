@@ -89,6 +89,22 @@ int restore_try(struct restore *r, struct err *e)
 	return error;
 }
 
+/* One that can't is found before another one is changed. */
+static int check_disks(struct restore *r, struct machine *m, struct err *e)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; r->has_begun && i < r->meta.disks && !error; i++)
+		if (r->fresh[i]) {
+			error = vblk_may_rewind_layer(machine_disk(m, i),
+						      r->fresh[i], e);
+			if (error)
+				err_prefix(e, "disk %s", r->meta.disk[i].id);
+		}
+	return error;
+}
+
 /* *is_lost: a disk is another one, and memory has not followed. */
 static int rewind_disks(struct restore *r, struct machine *m, bool *is_lost,
 			struct err *e)
@@ -129,7 +145,9 @@ int rewind_moment(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 	int error;
 
 	*is_lost = false;
-	error = rewind_disks(r, m, is_lost, e);
+	error = check_disks(r, m, e);
+	if (!error)
+		error = rewind_disks(r, m, is_lost, e);
 	if (!error) {
 		*is_lost = true;
 		error = machine_rewind(m, r->state.data, r->state.len,

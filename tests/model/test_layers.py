@@ -183,6 +183,9 @@ def main():
     except Exception as e:
         print(f"FAIL {NAME}: seed {options.seed}: {e}")
         print("\n".join(" ".join(args) for args in run.log))
+        for words in (("log", "twin"), ("log", "twin", "--crash"), ("journal", "-n", "25", "twin")):
+            done = home.amber(*words, status=None)
+            print(f"amber {' '.join(words)}: {done.out[-4000:]}{done.err}")
         if not isinstance(e, Failed):
             traceback.print_exc(file=sys.stdout)
         return 1
