@@ -54,7 +54,13 @@ class Twin:
             time.sleep(0.02)
 
     def left(self):
-        return [n for d in (self.where, self.store) for n in os.listdir(d) if LEFT.search(n)]
+        """What stays: its process may be about to rename a list of layers."""
+        due = time.monotonic() + 30
+        while True:
+            found = [n for d in (self.where, self.store) for n in os.listdir(d) if LEFT.search(n)]
+            if not found or time.monotonic() > due:
+                return found
+            time.sleep(0.02)
 
     def goes_on(self):
         """Another thousand steps, and none of them found a difference."""
