@@ -7,6 +7,7 @@ disks and memory aren't of one moment."""
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -240,13 +241,28 @@ def is_tried(scenario, point):
 def kill_scenario(scenario):
     kills = 0
     with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
-        twin = Twin(where)
-        points = passes(twin, scenario())
-        for point in [p for p in points if is_tried(scenario, p)]:
-            for times in range(1, scenario.times + 1):
-                kill(twin, scenario(), f"{point}:{times}")
-                kills += 1
+        try:
+            twin = Twin(where)
+            points = passes(twin, scenario())
+            for point in [p for p in points if is_tried(scenario, p)]:
+                for times in range(1, scenario.times + 1):
+                    kill(twin, scenario(), f"{point}:{times}")
+                    kills += 1
+        finally:
+            end_processes(where)
     return kills, points
+
+
+def end_processes(where):
+    """Of a scenario that failed."""
+    for pid in [n for n in os.listdir("/proc") if n.isdigit()]:
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            if b"--dir" in words and f"{where}/".encode() in words[words.index(b"--dir") + 1]:
+                os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            continue
 
 
 def main():
