@@ -218,3 +218,38 @@ int state_read_section(const uint8_t *in, size_t len, size_t *at,
 	*at += SECTION_BYTES + s->len;
 	return 1;
 }
+
+/* --- a container of one section ---------------------------------------- */
+
+int state_write_single(struct buf *out, const char *section, uint32_t version,
+		       const struct buf *bytes)
+{
+	int r = state_write_header(out);
+
+	return r ? r
+		 : state_write_section(out, section, 0, version, bytes->data,
+				       bytes->len);
+}
+
+int state_load_single(struct state_io *io, const char *section,
+		      uint32_t version, const char *what, const uint8_t *in,
+		      size_t len, struct err *e)
+{
+	struct state_section found;
+	size_t at = 0;
+	int r = state_read_header(in, len, &at, e);
+
+	if (!r)
+		r = state_read_section(in, len, &at, &found, e);
+	if (r < 0)
+		return r;
+	if (!r || strcmp(found.name, section) != 0)
+		return err_set(e, -EBADMSG, "%s: no section %s", what, section);
+	if (found.version > version)
+		return err_set(e, -ENOTSUP,
+			       "%s: version %u, this amber knows %u", what,
+			       found.version, version);
+	state_load(io, section, found.bytes, found.len);
+	io->version = found.version;
+	return 0;
+}

@@ -83,6 +83,17 @@ int state_write_header(struct buf *out);
 int state_write_section(struct buf *out, const char *name, uint32_t instance,
 			uint32_t version, const uint8_t *bytes, size_t len);
 
+/* A whole container of one section. */
+int state_write_single(struct buf *out, const char *section, uint32_t version,
+		       const struct buf *bytes);
+/*
+ * Begins to load such a one. Errors: -EBADMSG (another section), -ENOTSUP (of
+ * a later version, with both numbers); what: named in them.
+ */
+int state_load_single(struct state_io *io, const char *section,
+		      uint32_t version, const char *what, const uint8_t *in,
+		      size_t len, struct err *e);
+
 /* Checks the header; *at is then the first section's offset. */
 int state_read_header(const uint8_t *in, size_t len, size_t *at, struct err *e);
 /*

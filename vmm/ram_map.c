@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -77,10 +76,7 @@ int ram_map_save(struct ram_map *map, struct buf *out, struct err *e)
 	sync_tables(map, &io);
 	r = state_end(&io, e);
 	if (!r)
-		r = state_write_header(out);
-	if (!r)
-		r = state_write_section(out, SECTION, 0, VERSION, bytes.data,
-					bytes.len);
+		r = state_write_single(out, SECTION, VERSION, &bytes);
 	buf_fini(&bytes);
 	return r && !(e && e->code) ? err_sys(e, r, "memory map") : r;
 }
@@ -117,24 +113,13 @@ static int load_tables(struct ram_map *map, struct state_io *io, struct err *e)
 int ram_map_load(struct ram_map *map, const uint8_t *bytes, size_t len,
 		 struct err *e)
 {
-	struct state_section found;
 	struct state_io io;
-	size_t at = 0;
-	int r = state_read_header(bytes, len, &at, e);
+	int r = state_load_single(&io, SECTION, VERSION, "memory map", bytes,
+				  len, e);
 
 	*map = (struct ram_map){ .bytes = 0 };
-	if (!r)
-		r = state_read_section(bytes, len, &at, &found, e);
-	if (r < 0)
+	if (r)
 		return r;
-	if (!r || strcmp(found.name, SECTION) != 0)
-		return err_set(e, -EBADMSG, "memory map: no section %s",
-			       SECTION);
-	if (found.version > VERSION)
-		return err_set(e, -ENOTSUP,
-			       "memory map: version %u, this amber knows %d",
-			       found.version, VERSION);
-	state_load(&io, SECTION, found.bytes, found.len);
 	sync_head(map, &io);
 	r = io.error ? state_end(&io, e) : check_head(map, e);
 	if (!r)

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/state.h"
@@ -82,10 +81,7 @@ int ram_set_save(struct ram_set *set, struct buf *out, struct err *e)
 	sync_ranges(set, &io);
 	r = state_end(&io, e);
 	if (!r)
-		r = state_write_header(out);
-	if (!r)
-		r = state_write_section(out, SECTION, 0, VERSION, bytes.data,
-					bytes.len);
+		r = state_write_single(out, SECTION, VERSION, &bytes);
 	buf_fini(&bytes);
 	return r && !(e && e->code) ? err_sys(e, r, "working set") : r;
 }
@@ -132,24 +128,13 @@ static int load_ranges(struct ram_set *set, struct state_io *io, struct err *e)
 int ram_set_load(struct ram_set *set, const uint8_t *bytes, size_t len,
 		 struct err *e)
 {
-	struct state_section found;
 	struct state_io io;
-	size_t at = 0;
-	int r = state_read_header(bytes, len, &at, e);
+	int r = state_load_single(&io, SECTION, VERSION, "working set", bytes,
+				  len, e);
 
 	*set = (struct ram_set){ .bytes = 0 };
-	if (!r)
-		r = state_read_section(bytes, len, &at, &found, e);
-	if (r < 0)
+	if (r)
 		return r;
-	if (!r || strcmp(found.name, SECTION) != 0)
-		return err_set(e, -EBADMSG, "working set: no section %s",
-			       SECTION);
-	if (found.version > VERSION)
-		return err_set(e, -ENOTSUP,
-			       "working set: version %u, this amber knows %d",
-			       found.version, VERSION);
-	state_load(&io, SECTION, found.bytes, found.len);
 	r = load_ranges(set, &io, e);
 	if (r)
 		ram_set_fini(set);
