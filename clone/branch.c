@@ -142,16 +142,6 @@ static char *join(const char *a, const char *b)
 	return asprintf(&path, "%s/%s", a, b) < 0 ? NULL : path;
 }
 
-static struct vm_disk *find_disk(struct vm_config *config, const char *id)
-{
-	unsigned int i;
-
-	for (i = 0; i < config->disks; i++)
-		if (!strcmp(config->disk[i].id, id))
-			return &config->disk[i];
-	return NULL;
-}
-
 static int place_disk(struct branch *b, unsigned int i, struct vm_disk *disk,
 		      const char *path, struct err *e)
 {
@@ -171,20 +161,19 @@ static int place_disk(struct branch *b, unsigned int i, struct vm_disk *disk,
 int branch_place_disks(struct branch *b, struct vm_config *config,
 		       const char *path, struct err *e)
 {
-	struct vm_disk *disk;
 	unsigned int i;
-	int r;
+	int at, r;
 
 	for (i = 0; i < b->meta.disks; i++) {
 		if (!b->top[i])
 			continue;
-		disk = find_disk(config, b->meta.disk[i].id);
-		if (!disk)
+		at = vm_config_disk(config, b->meta.disk[i].id);
+		if (at < 0)
 			return err_set(e, -EINVAL,
 				       "snapshot %s has a disk %s, its "
 				       "configuration has none",
 				       b->meta.name, b->meta.disk[i].id);
-		r = place_disk(b, i, disk, path, e);
+		r = place_disk(b, i, &config->disk[at], path, e);
 		if (r)
 			return r;
 	}
@@ -281,17 +270,17 @@ static int adapt_disk(const struct branch *b, struct snapshot_meta *m,
 		      struct snapshot_disk *d, const struct vm_config *config)
 {
 	const char *name = path_base(d->layer);
-	unsigned int i, k;
+	int at = vm_config_disk(config, d->id);
+	unsigned int i;
 
 	for (i = 0; i < b->meta.disks; i++)
 		if (b->top[i] && !strcmp(b->meta.disk[i].id, d->id))
 			break;
-	for (k = 0; k < config->disks; k++)
-		if (i < b->meta.disks && !strcmp(config->disk[k].id, d->id) &&
-		    (b->copied[i] ? !strcmp(b->chain[i].link[0].name, name)
-				  : branch_chain_has(&b->chain[i], name)))
-			return move_disk(d, join(b->where[i], name),
-					 strdup(config->disk[k].path));
+	if (at >= 0 && i < b->meta.disks &&
+	    (b->copied[i] ? !strcmp(b->chain[i].link[0].name, name)
+			  : branch_chain_has(&b->chain[i], name)))
+		return move_disk(d, join(b->where[i], name),
+				 strdup(config->disk[at].path));
 	/* Memory that others stand on, and no disks. */
 	m->kind = SNAPSHOT_MEMORY;
 	free(d->layer);

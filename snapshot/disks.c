@@ -65,22 +65,13 @@ int snapshot_disk_check(const struct snapshot_disk *d, struct err *e)
 		       d->id, d->path);
 }
 
-static const char *allowed_backing(const struct vm_config *config,
-				   const char *id)
-{
-	unsigned int i;
-
-	for (i = 0; i < config->disks; i++)
-		if (!strcmp(config->disk[i].id, id))
-			return config->disk[i].allow_backing;
-	return NULL;
-}
-
 int snapshot_disk_open(struct disk **out, const struct vm_config *config,
 		       const struct snapshot_disk *d, struct err *e)
 {
-	const char *const allowed[] = { DISK_BESIDE,
-					allowed_backing(config, d->id), NULL };
+	int i = vm_config_disk(config, d->id);
+	const char *const allowed[] = {
+		DISK_BESIDE, i < 0 ? NULL : config->disk[i].allow_backing, NULL
+	};
 	struct disk_config open = {
 		.path = d->layer,
 		.format = DISK_QCOW2,

@@ -88,33 +88,21 @@ static int fit_in(int dir, struct snapshot_meta *m, struct err *e)
 	return r;
 }
 
-static const struct vm_disk *find_disk(const struct vm_config *c,
-				       const char *id)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->disks; i++)
-		if (!strcmp(c->disk[i].id, id))
-			return &c->disk[i];
-	return NULL;
-}
-
 /* The paths are this VM's: what the stream says of them is not used. */
 static int fit_disk(struct snapshot_import *k, unsigned int i, struct err *e)
 {
 	struct snapshot_disk *d = &k->meta.disk[i];
-	const struct vm_disk *disk = find_disk(k->order.config, d->id);
+	int at = vm_config_disk(k->order.config, d->id), r;
 	bool has_layer = d->layer;
-	int r;
 
-	if (!disk)
+	if (at < 0)
 		return err_set(e, -EINVAL,
 			       "the snapshot has a disk '%s', the VM has none",
 			       d->id);
 	free(d->path);
 	free(d->layer);
 	d->layer = NULL;
-	d->path = strdup(disk->path);
+	d->path = strdup(k->order.config->disk[at].path);
 	if (!d->path)
 		return err_sys(e, -ENOMEM, "disk %s", d->id);
 	if (!has_layer)

@@ -24,17 +24,6 @@
 
 /* --- checking -------------------------------------------------------- */
 
-static const struct vm_disk *find_disk(const struct vm_config *c,
-				       const struct snapshot_disk *d)
-{
-	unsigned int i;
-
-	for (i = 0; i < c->disks; i++)
-		if (!strcmp(c->disk[i].id, d->id))
-			return &c->disk[i];
-	return NULL;
-}
-
 int restore_part_parse(const char *text, enum restore_part *part,
 		       const char **disk, struct err *e)
 {
@@ -64,7 +53,8 @@ static bool is_wanted(const struct restore *r, const struct snapshot_disk *d)
 static int check_disk(const struct restore *r, const struct snapshot_disk *d,
 		      struct err *e)
 {
-	const struct vm_disk *disk = find_disk(r->config, d);
+	int i = vm_config_disk(r->config, d->id);
+	const struct vm_disk *disk = i < 0 ? NULL : &r->config->disk[i];
 
 	if (!disk || strcmp(disk->path, d->path) != 0)
 		return err_set(e, -EINVAL,

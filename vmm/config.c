@@ -70,3 +70,13 @@ void vm_config_fini(struct vm_config *c)
 	}
 	memset(c, 0, sizeof(*c));
 }
+
+int vm_config_disk(const struct vm_config *c, const char *id)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->disks; i++)
+		if (!strcmp(c->disk[i].id, id))
+			return (int)i;
+	return -1;
+}

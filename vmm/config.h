@@ -191,4 +191,7 @@ struct vm_config {
 void vm_config_init(struct vm_config *c);
 void vm_config_fini(struct vm_config *c);
 
+/* The number of its disk of that id; -1: it has none. */
+int vm_config_disk(const struct vm_config *c, const char *id);
+
 #endif
