@@ -43,18 +43,6 @@ static int on_event(void *ctx, const struct client_sse_event *ev)
 	return run->is_over;
 }
 
-static int last_event(struct cli_vm *vm, uint64_t *last, struct err *e)
-{
-	json_t *journal;
-	int r = cli_vm_get(vm, "/v1/journal?limit=1", ASK_MS, &journal, e);
-
-	if (r)
-		return r;
-	*last = cli_status_number(journal, "last");
-	json_decref(journal);
-	return 0;
-}
-
 static int await_end(struct cli_vm *vm, uint64_t since, uint32_t timeout_ms,
 		     struct run *run, struct err *e)
 {
@@ -106,7 +94,7 @@ static int one_run(struct cli_vm *vm, uint32_t timeout_ms, struct run *run,
 {
 	json_t *answer;
 	uint64_t since;
-	int r = last_event(vm, &since, e);
+	int r = cli_vm_last_event(vm, ASK_MS, &since, e);
 
 	if (!r)
 		r = cli_vm_ask(vm, "POST", "/v1/vm/rewind", "{}", 0, &answer,

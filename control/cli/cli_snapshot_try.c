@@ -126,18 +126,6 @@ static int await_port(struct trial *t, uint64_t since, struct err *e)
 			       : r;
 }
 
-static int last_event(struct trial *t, uint64_t *last, struct err *e)
-{
-	json_t *journal;
-	int r = cli_vm_get(&t->vm, "/v1/journal?limit=1", ASK_MS, &journal, e);
-
-	if (r)
-		return r;
-	*last = cli_status_number(journal, "last");
-	json_decref(journal);
-	return 0;
-}
-
 static int ask_agent(struct trial *t, const char *target, json_t *body,
 		     json_t **answer, struct err *e)
 {
@@ -162,7 +150,7 @@ static int await_agent(struct trial *t, struct err *e)
 	int r;
 
 	do {
-		r = last_event(t, &since, e);
+		r = cli_vm_last_event(&t->vm, ASK_MS, &since, e);
 		if (!r)
 			r = ask_agent(t, "/v1/vm/agent/ping", json_object(),
 				      &answer, e);

@@ -210,3 +210,16 @@ int cli_vm_record(const struct cli_vm *vm, struct record *r, struct err *e)
 	return vm->alive ? record_load(r, vm->dir, e)
 			 : record_load_offline(r, vm->dir, e);
 }
+
+int cli_vm_last_event(struct cli_vm *vm, unsigned int timeout_ms,
+		      uint64_t *last, struct err *e)
+{
+	json_t *journal;
+	int r = cli_vm_get(vm, "/v1/journal?limit=1", timeout_ms, &journal, e);
+
+	if (r)
+		return r;
+	*last = (uint64_t)json_integer_value(json_object_get(journal, "last"));
+	json_decref(journal);
+	return 0;
+}

@@ -51,6 +51,13 @@ int cli_vm_ask(struct cli_vm *vm, const char *method, const char *target,
 int cli_vm_get(struct cli_vm *vm, const char *target, unsigned int timeout_ms,
 	       json_t **out, struct err *e);
 
+/*
+ * The number of its last event: what comes after it is to be asked for before
+ * anything is looked at.
+ */
+int cli_vm_last_event(struct cli_vm *vm, unsigned int timeout_ms,
+		      uint64_t *last, struct err *e);
+
 /* Error texts for a VM whose process isn't there; returns -ESRCH. */
 int cli_vm_not_running(const struct cli_vm *vm, struct err *e);
 

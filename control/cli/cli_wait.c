@@ -76,15 +76,11 @@ static unsigned int time_left(const struct wait *w)
 static int look(struct wait *w, struct cli_vm *vm, uint64_t *last,
 		struct err *e)
 {
-	json_t *journal, *status;
-	int r;
+	json_t *status;
+	int r = cli_vm_last_event(vm, time_left(w), last, e);
 
-	r = cli_vm_get(vm, "/v1/journal?limit=1", time_left(w), &journal, e);
-	if (r)
-		return r;
-	*last = cli_status_number(journal, "last");
-	json_decref(journal);
-	r = cli_vm_get(vm, "/v1/vm", time_left(w), &status, e);
+	if (!r)
+		r = cli_vm_get(vm, "/v1/vm", time_left(w), &status, e);
 	if (r)
 		return r;
 	snprintf(w->state, sizeof(w->state), "%s",
