@@ -32,7 +32,7 @@ struct snapshot_op {
 	/* The VM's turn: what is asked, and what came of it. */
 	struct vm_request request;
 	sem_t answered;
-	bool is_abandoned;
+	_Atomic bool is_abandoned; /* the agent may have answered before it */
 	struct vm_result result;
 	char result_text[VM_TEXT_MAX + 1];
 
