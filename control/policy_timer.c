@@ -199,28 +199,6 @@ static void describe_current(const struct policy_timer *t, char *text,
 	snprintf(text, bytes, "snapshot %s (%s)", name, id);
 }
 
-static void on_taken(void *ctx, const struct err *e)
-{
-	struct policy_timer *t = ctx;
-	char text[POLICY_TEXT_BYTES];
-
-	t->step = IDLE;
-	if (e->code) {
-		policy_failed(&t->state, clock_wall_ns(), e->text);
-	} else {
-		describe_current(t, text, sizeof(text));
-		policy_ran(&t->state, t->run_ns, text);
-		t->last = t->now;
-		text_copy(t->last.id, sizeof(t->last.id), current_id(t->c));
-	}
-	save(t);
-	/* A full quota may have room then. */
-	if (!e->code || e->code == -EDQUOT)
-		begin_prune(t);
-	if (t->step == IDLE)
-		arm(t);
-}
-
 static void has_nothing_to_take(struct policy_timer *t)
 {
 	char current[POLICY_TEXT_BYTES - 64], text[POLICY_TEXT_BYTES];
@@ -228,9 +206,36 @@ static void has_nothing_to_take(struct policy_timer *t)
 	describe_current(t, current, sizeof(current));
 	snprintf(text, sizeof(text), "nothing has changed since %s", current);
 	policy_ran(&t->state, t->run_ns, text);
-	save(t);
 	note(t, "policy", text);
-	begin_prune(t);
+}
+
+static void has_taken(struct policy_timer *t)
+{
+	char text[POLICY_TEXT_BYTES];
+
+	describe_current(t, text, sizeof(text));
+	policy_ran(&t->state, t->run_ns, text);
+	t->last = t->now;
+	text_copy(t->last.id, sizeof(t->last.id), current_id(t->c));
+}
+
+static void on_taken(void *ctx, const struct err *e)
+{
+	struct policy_timer *t = ctx;
+
+	t->step = IDLE;
+	if (e->code)
+		policy_failed(&t->state, clock_wall_ns(), e->text);
+	else if (strcmp(t->now.id, current_id(t->c)) != 0)
+		has_taken(t);
+	else
+		has_nothing_to_take(t);
+	save(t);
+	/* A full quota may have room then. */
+	if (!e->code || e->code == -EDQUOT)
+		begin_prune(t);
+	if (t->step == IDLE)
+		arm(t);
 }
 
 static void could_not_begin(struct policy_timer *t, uint64_t due,
@@ -250,23 +255,36 @@ static void could_not_begin(struct policy_timer *t, uint64_t due,
 	}
 }
 
+/* Of one without a machine its disks, if it has any; else it stays due. */
+static bool can_run(const struct policy_timer *t, enum vm_state state)
+{
+	return state == VM_RUNNING || state == VM_PAUSED ||
+	       (state == VM_STOPPED && !vm_machine(t->c->vm) &&
+		t->c->config->disks);
+}
+
 static void begin_run(struct policy_timer *t, uint64_t due, uint64_t now_ns)
 {
-	struct snapshot_op_order order = { .kind = OP_CREATE,
-					   .quiesce = t->policy.quiesce,
-					   .verify = t->policy.verify };
+	struct snapshot_op_order order = {
+		.kind = OP_CREATE,
+		.quiesce = t->policy.quiesce,
+		.verify = t->policy.verify,
+		.changed = t->policy.only_if_changed,
+	};
 	const struct snapshot_op_asker asker = { actor(), "scheduled", on_taken,
 						 t };
 	struct err e = ERR_NONE;
 	struct vm_status status;
 
 	vm_status(t->c->vm, &status);
-	if (status.state != VM_RUNNING && status.state != VM_PAUSED)
+	if (!can_run(t, status.state))
 		return;
 	t->run_ns = now_ns;
 	look(t, &status);
 	if (t->policy.only_if_changed && is_unchanged(t)) {
 		has_nothing_to_take(t);
+		save(t);
+		begin_prune(t);
 		return;
 	}
 	policy_order(&t->policy, now_ns, &order.take);

@@ -41,6 +41,7 @@ struct snapshot_op_order {
 	bool children; /* OP_DELETE */
 	bool quiesce;  /* OP_CREATE: file systems frozen by the agent */
 	bool verify;   /* OP_CREATE: it is read again, and checked */
+	bool changed;  /* OP_CREATE without a machine: only if a disk has */
 	struct snapshot_change change; /* OP_CHANGE */
 	struct prune_order prune;      /* OP_PRUNE */
 };

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "control/snapshot_op_private.h"
 #include "control/text.h"
+#include "snapshot/changed.h"
 #include "snapshot/diff.h"
 #include "snapshot/import.h"
 #include "snapshot/quota.h"
@@ -31,22 +32,6 @@ static void describe_taken(struct snapshot_op *op,
 		 (unsigned long long)(m->pause_ns / NS_PER_US));
 }
 
-/* Nobody has the disks: commands that would wait for the end of this. */
-static int take_offline(struct snapshot_op *op, struct err *e)
-{
-	struct snapshot_meta m;
-	int r = snapshot_offline(op->c->dir, op->c->config, &op->order.take, &m,
-				 e);
-
-	if (!r) {
-		op->set = snapshot_meta_json(&m);
-		snprintf(op->text, sizeof(op->text),
-			 "snapshot %s (%s): disks only", m.name, m.id);
-	}
-	snapshot_meta_fini(&m);
-	return r;
-}
-
 /* It stays, should it be damaged: somebody may want to look. */
 static int verify_taken(const struct snapshot_op *op,
 			const struct snapshot_meta *m, struct err *e)
@@ -57,6 +42,36 @@ static int verify_taken(const struct snapshot_op *op,
 	return r ? err_prefix(e, "snapshot %s (%s) was taken, but", m->name,
 			      m->id)
 		 : 0;
+}
+
+/* Nobody has the disks: commands that would wait for the end of this. */
+static int take_offline(struct snapshot_op *op, struct err *e)
+{
+	const struct vm_config *config = op->c->config;
+	struct snapshot_meta m = { .disks = 0 };
+	bool changed = true;
+	int r = 0;
+
+	if (op->order.changed)
+		r = snapshot_disks_changed(op->c->dir, config, &changed, e);
+	if (!r && !changed) {
+		op->is_unchanged = true;
+		text_copy(op->text, sizeof(op->text),
+			  "no disk has changed since the current snapshot");
+		return 0;
+	}
+	if (!r)
+		r = snapshot_offline(op->c->dir, config, &op->order.take, &m,
+				     e);
+	if (!r) {
+		op->set = snapshot_meta_json(&m);
+		snprintf(op->text, sizeof(op->text),
+			 "snapshot %s (%s): disks only", m.name, m.id);
+	}
+	if (!r && op->order.verify)
+		r = verify_taken(op, &m, e);
+	snapshot_meta_fini(&m);
+	return r;
 }
 
 static int take(struct snapshot_op *op, struct err *e)

@@ -68,10 +68,13 @@ int snapshot_disks_changed(int dir, const struct vm_config *config,
 {
 	struct snapshot_meta m;
 	const char *layer;
+	struct err none = ERR_NONE; /* none is no error */
 	unsigned int i;
-	int r = store_find(dir, NULL, &m, e);
+	int r = store_find(dir, NULL, &m, &none);
 
 	*changed = r || m.kind == SNAPSHOT_MEMORY;
+	if (r && r != -ENOENT)
+		err_set(e, r, "%s", none.text);
 	for (i = 0; i < config->disks && !r && !*changed; i++) {
 		if (config->disk[i].read_only)
 			continue;

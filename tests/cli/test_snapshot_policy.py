@@ -95,10 +95,10 @@ def a_run_that_fails_is_told_tried_later_and_harms_nobody(home):
     check(done.out.startswith("web: is due at "), done)
 
 
-def with_disk(home, policy, vm="web"):
+def with_disk(home, policy, vm="web", kernel="blk-twin", append="steps=10000000", **more):
     image = f"{home.dir}/{vm}.qcow2"
     home.amber("disk", "create", image, "8M")
-    create(home, vm, "blk-twin", "steps=10000000", "--disk", image, "--snapshots", policy)
+    create(home, vm, kernel, append, "--disk", image, "--snapshots", policy, **more)
     return image
 
 
@@ -133,6 +133,23 @@ def a_stopped_vm_gets_what_is_due_by_policy_run(home):
     numbers = [r["seq"] for r in home.amber("journal", "--json", "web").json()]
     equal(numbers, sorted(set(numbers)))
     equal(len(judge(image)), 3)
+
+
+def a_process_that_waits_without_a_machine_does_what_is_due(home):
+    """Its guest powers off at once, and has written nothing since the first."""
+    image = with_disk(home, "every=@hourly,only_if_changed,verify", "web", "poweroff", "x",
+                      ends="stop")
+    for text in ("disks only", "nothing has changed since snapshot "):
+        make_overdue(home)
+        home.amber("start", "web")
+        await_true(lambda: "ran" in policy_file(home), "it stays due")
+        equal(home.state("web"), "stopped")
+        last = journal(home) + journal(home, kind="policy")
+        check(text in last[-1]["text"], last)
+        end(home)
+        backdate(home, scheduled(home)[0]["name"], 5)
+    equal([s["kind"] for s in scheduled(home)], ["disk"])
+    equal(len(judge(image)), 2)
 
 
 def policy_run_leaves_alone_what_is_none_of_its_business(home):
@@ -256,6 +273,7 @@ if __name__ == "__main__":
     run([what_is_overdue_at_a_start_is_done_once_soon_after_it,
          a_run_that_fails_is_told_tried_later_and_harms_nobody,
          a_stopped_vm_gets_what_is_due_by_policy_run,
+         a_process_that_waits_without_a_machine_does_what_is_due,
          policy_run_leaves_alone_what_is_none_of_its_business,
          a_lost_or_damaged_file_costs_no_snapshot_twice,
          a_full_quota_refuses_before_the_guest_stands,
