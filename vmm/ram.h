@@ -3,7 +3,7 @@
  * Guest RAM: one private mapping, laid out below and above the 32-bit hole
  * (devices/platform.h). The part above the hole follows the part below it
  * without a gap. Pages come into being when the guest touches them: small
- * ones in the first 16 MiB, where tiny kernels live, huge ones above where
+ * ones in the first 2 MiB, where tiny kernels live, huge ones above where
  * the host has them (docs/decisions/0001).
  */
 #ifndef AMBER_VMM_RAM_H

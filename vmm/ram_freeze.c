@@ -76,10 +76,7 @@ static int share(const struct ram_image_job *job, struct err *e)
 	struct ram_share what;
 	int r;
 
-	if (job->maybe)
-		ram_share_maybe(&what, job->ram, job->maybe);
-	else
-		ram_share_all(&what, job->ram);
+	ram_share_for(&what, job);
 	r = ram_share_begin(&what, job->ram);
 	if (!r && job->base) {
 		ram_share_all(&what, job->base);

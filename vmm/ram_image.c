@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "vmm/ram_share.h"
 
 #define PAGE	    4096ULL
 #define WINDOW	    (RAM_GRANULE_MAX / 4096) /* pages looked at together */
@@ -29,7 +30,8 @@ struct writer {
 	const struct ram_image_job *job;
 	struct ram_map plan; /* granules, without tables */
 	int pagemap;
-	bool shows_base; /* what nobody wrote is the base's */
+	struct ram_share used; /* there is nothing else to be written */
+	bool shows_base;       /* what nobody wrote is the base's */
 	struct ram_image_figures *figures;
 	struct err *e;
 	uint64_t flushed, unflushed; /* the disk has been told to write */
@@ -232,7 +234,7 @@ static int write_window(struct writer *w, uint64_t gpa, const uint8_t *host,
 
 static int write_region(struct writer *w, const struct gmem_region *g)
 {
-	uint64_t at;
+	uint64_t at, offset = (uint64_t)(g->host - w->job->ram->host);
 	unsigned int n;
 	int r = 0;
 
@@ -241,7 +243,9 @@ static int write_region(struct writer *w, const struct gmem_region *g)
 		if (w->job->parent && getppid() != w->job->parent)
 			return err_set(w->e, -ECANCELED, "nobody waits for it");
 		n = (unsigned int)MIN((g->bytes - at) / PAGE, WINDOW);
-		r = write_window(w, g->start + at, g->host + at, n);
+		if (ram_share_has(&w->used, offset + at,
+				  offset + at + n * PAGE))
+			r = write_window(w, g->start + at, g->host + at, n);
 		if (!r && progress_add(w->job->progress, n * PAGE))
 			return err_set(w->e, -ECANCELED, "cancelled");
 	}
@@ -260,6 +264,7 @@ int ram_image_write(const struct ram_image_job *job,
 	ram_map_plan(&w.plan, job->ram->bytes, &bytes);
 	w.shows_base = job->base &&
 		       ram_images_equal(&job->ram->images, &job->base->images);
+	ram_share_for(&w.used, job);
 	w.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (w.pagemap < 0)
 		return err_sys(e, -errno, "/proc/self/pagemap");

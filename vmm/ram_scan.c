@@ -28,24 +28,48 @@ struct scan {
 
 #define SCAN _IOWR('f', 16, struct scan)
 
-static int scan_all(int pagemap, const struct ram_scan *what, uint8_t *host,
-		    uint64_t bytes, struct err *e)
+static struct scan begin(const struct ram_scan *what, const uint8_t *host,
+			 uint64_t bytes, struct scan_run *run, uint64_t runs)
 {
-	struct scan_run run[RUNS];
-	struct scan s = {
-		.size = sizeof(s),
-		.flags = what->flags,
+	return (struct scan){
+		.size = sizeof(struct scan),
 		.start = (uintptr_t)host,
 		.end = (uintptr_t)host + bytes,
 		.vec = (uintptr_t)run,
-		.vec_len = RUNS,
+		.vec_len = runs,
 		.category_inverted = what->none,
 		.category_mask = what->all | what->none,
 		.category_anyof_mask = what->any,
 		.return_mask = what->all ? what->all : RAM_SCAN_PRESENT,
 	};
+}
+
+int ram_scan_first(int pagemap, const struct ram_scan *what,
+		   const uint8_t *host, uint64_t bytes, uint64_t *first)
+{
+	struct scan_run run;
+	struct scan s = begin(what, host, bytes, &run, 1);
+	int n = 0;
+
+	s.max_pages = 1;
+	while (!n && s.start < s.end) {
+		n = ioctl(pagemap, SCAN, &s);
+		if (n < 0)
+			return -errno;
+		s.start = s.walk_end;
+	}
+	*first = n ? run.start - (uintptr_t)host : bytes;
+	return 0;
+}
+
+static int scan_all(int pagemap, const struct ram_scan *what, uint8_t *host,
+		    uint64_t bytes, struct err *e)
+{
+	struct scan_run run[RUNS];
+	struct scan s = begin(what, host, bytes, run, RUNS);
 	int n, i, r = 0;
 
+	s.flags = what->flags;
 	while (!r && s.start < s.end) {
 		n = ioctl(pagemap, SCAN, &s);
 		if (n < 0)

@@ -16,6 +16,9 @@
 #define RAM_SCAN_FILE	 (1u << 2) /* a page of a file's, not of our own */
 #define RAM_SCAN_PRESENT (1u << 3)
 #define RAM_SCAN_SWAPPED (1u << 4)
+/* What an entry doesn't tell: nothing is of these kinds then. */
+#define RAM_SCAN_ZERO (1u << 5) /* the page that all who only read share */
+#define RAM_SCAN_HUGE (1u << 6) /* part of a huge one */
 
 /* Flags. */
 #define RAM_SCAN_PROTECT (3u << 0) /* those that are found; all must be so */
@@ -34,6 +37,14 @@ struct ram_scan {
  */
 int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
 	     uint64_t bytes, struct err *e);
+
+/*
+ * The offset of the first such page, or bytes: there is none. flags and found
+ * don't matter. Errors: -ENOTTY (this kernel would have to look at each), those
+ * of reading.
+ */
+int ram_scan_first(int pagemap, const struct ram_scan *what,
+		   const uint8_t *host, uint64_t bytes, uint64_t *first);
 
 /* What an older kernel is asked by: for tests. */
 int ram_scan_entries(int pagemap, const struct ram_scan *what, uint8_t *host,

@@ -3,9 +3,16 @@
 #include "vmm/ram_share.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#define PAGE 4096ULL
+#include "vmm/ram_scan.h"
+
+#define PAGE	   4096ULL
+#define HUGE_PAGE  (2ULL << 20)
+#define PIECE	   (256ULL << 20) /* of what is used, at least */
+#define PIECES_MAX (RAM_SHARE_RANGES / 2)
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -25,8 +32,9 @@ static bool has_bit(const uint64_t *bits, uint64_t from, uint64_t to)
 	return false;
 }
 
-void ram_share_maybe(struct ram_share *s, const struct ram *ram,
-		     const uint64_t *maybe)
+/* Whole granules, with every page whose bit is set in maybe. */
+static void share_maybe(struct ram_share *s, const struct ram *ram,
+			const uint64_t *maybe)
 {
 	struct ram_ranges r = { .range = s->range, .max = RAM_SHARE_RANGES };
 	struct ram_map plan;
@@ -41,6 +49,66 @@ void ram_share_maybe(struct ram_share *s, const struct ram *ram,
 			ram_ranges_add(&r, at, end);
 	}
 	s->count = r.count;
+}
+
+static uint64_t piece_of(const struct ram *ram)
+{
+	uint64_t piece = PIECE;
+
+	while (ram->bytes / piece >= PIECES_MAX)
+		piece *= 2;
+	return piece;
+}
+
+/*
+ * Pieces that begin with a page that is there: how many there are is bounded,
+ * not how many pages, so that it takes some microseconds. False: can't tell.
+ */
+static bool share_used(struct ram_share *s, const struct ram *ram)
+{
+	const struct ram_scan there = { .any = RAM_SCAN_PRESENT |
+					       RAM_SCAN_SWAPPED };
+	struct ram_ranges r = { .range = s->range,
+				.max = RAM_SHARE_RANGES,
+				.gap = 1 };
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t at = 0, piece = piece_of(ram), left, first;
+	int error = pagemap < 0 ? -errno : 0;
+
+	while (!error && at < ram->bytes) {
+		left = ram->bytes - at;
+		error = ram_scan_first(pagemap, &there, ram->host + at, left,
+				       &first);
+		if (error || first == left)
+			break;
+		at += first & ~(HUGE_PAGE - 1);
+		ram_ranges_add(&r, at, MIN(at + piece, ram->bytes));
+		at += piece;
+	}
+	if (pagemap >= 0)
+		close(pagemap);
+	s->count = r.count;
+	return !error;
+}
+
+void ram_share_for(struct ram_share *s, const struct ram_image_job *job)
+{
+	bool is_plain = !job->base && !job->ram->images.count;
+
+	if (job->maybe)
+		share_maybe(s, job->ram, job->maybe);
+	else if (!is_plain || !share_used(s, job->ram))
+		ram_share_all(s, job->ram);
+}
+
+bool ram_share_has(const struct ram_share *s, uint64_t from, uint64_t to)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->count; i++)
+		if (from < s->range[i].to && s->range[i].from < to)
+			return true;
+	return false;
 }
 
 int ram_share_begin(const struct ram_share *s, const struct ram *ram)

@@ -14,6 +14,7 @@
 #include "devices/platform.h"
 #include "tests/unit/suite.h"
 #include "vmm/ram_freeze.h"
+#include "vmm/ram_share.h"
 
 #define MIB  (1ULL << 20)
 #define PAGE 4096ULL
@@ -105,6 +106,55 @@ START_TEST(memory_above_the_hole_is_frozen_at_its_address)
 	ck_assert_uint_eq(figures.written, 2);
 	ck_assert_uint_eq(saved(RAM_HOLE_END + MIB), 7);
 	ck_assert_uint_eq(saved(PAGE), 8);
+	tear_down();
+}
+END_TEST
+
+/* At both ends of pieces, of the memory, and beside the hole. */
+START_TEST(a_few_pages_of_much_memory_are_found_wherever_they_are)
+{
+	static const uint64_t at[] = { 0,
+				       2 * MIB - PAGE,
+				       256 * MIB,
+				       512 * MIB - PAGE,
+				       1024 * MIB + 3 * PAGE,
+				       RAM_HOLE_START - PAGE,
+				       RAM_HOLE_START,
+				       RAM_HOLE_START + 2048 * MIB - PAGE };
+	const struct ram_image_job job = { .ram = &ram };
+	unsigned int i, n = sizeof(at) / sizeof(at[0]);
+	struct ram_share shared;
+	uint64_t gpa, all = 0;
+
+	set_up(RAM_HOLE_START + 2048 * MIB);
+	for (i = 0; i < n; i++)
+		ram.host[at[i]] = (uint8_t)(i + 1);
+	ram_share_for(&shared, &job);
+	for (i = 0; i < shared.count; i++)
+		all += shared.range[i].to - shared.range[i].from;
+	freeze();
+	memset(ram.host, 0xee, MIB);
+	wait_for_it();
+	ck_assert_uint_eq(figures.written, n);
+	for (i = 0; i < n; i++) {
+		gpa = at[i] < RAM_HOLE_START
+			      ? at[i]
+			      : at[i] - RAM_HOLE_START + RAM_HOLE_END;
+		ck_assert_uint_eq(saved(gpa), i + 1);
+		ck_assert(ram_share_has(&shared, at[i], at[i] + PAGE));
+	}
+	ck_assert_uint_le(all, ram.bytes);
+	tear_down();
+}
+END_TEST
+
+START_TEST(memory_that_nobody_used_is_an_empty_image)
+{
+	set_up(1024 * MIB);
+	freeze();
+	wait_for_it();
+	ck_assert_uint_eq(figures.written, 0);
+	ck_assert_uint_eq(figures.pages, 1024 * MIB / PAGE);
 	tear_down();
 }
 END_TEST
@@ -388,6 +438,8 @@ int main(void)
 	const TTest *const tests[] = {
 		frozen_memory_is_what_it_was_whatever_is_written_since,
 		memory_above_the_hole_is_frozen_at_its_address,
+		a_few_pages_of_much_memory_are_found_wherever_they_are,
+		memory_that_nobody_used_is_an_empty_image,
 		restored_memory_is_frozen_with_what_was_never_touched,
 		a_full_disk_is_the_writers_error,
 		a_killed_writer_is_an_error_that_names_the_signal,

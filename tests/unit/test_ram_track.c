@@ -350,17 +350,19 @@ END_TEST
 START_TEST(a_child_gets_all_that_may_have_changed_in_few_ranges)
 {
 	static const uint64_t every[] = { 1, 3, 16, 17, 100, 6143 };
+	struct ram_image_job job = { .ram = &ram };
 	struct ram_share s;
 	uint64_t *maybe, page;
 	unsigned int i, k;
 
 	set_up();
 	maybe = calloc(ram_track_words(&ram), sizeof(*maybe));
+	job.maybe = maybe;
 	for (k = 0; k < sizeof(every) / sizeof(every[0]); k++) {
 		memset(maybe, 0, ram_track_words(&ram) * sizeof(*maybe));
 		for (page = every[k] - 1; page < BYTES / PAGE; page += every[k])
 			maybe[page / 64] |= UINT64_C(1) << page % 64;
-		ram_share_maybe(&s, &ram, maybe);
+		ram_share_for(&s, &job);
 		ck_assert_uint_le(s.count, RAM_SHARE_RANGES);
 		for (page = every[k] - 1, i = 0; page < BYTES / PAGE;
 		     page += every[k]) {
@@ -373,7 +375,7 @@ START_TEST(a_child_gets_all_that_may_have_changed_in_few_ranges)
 			ck_assert_uint_eq(s.range[i].from % RAM_GRANULE_MIN, 0);
 	}
 	memset(maybe, 0, ram_track_words(&ram) * sizeof(*maybe));
-	ram_share_maybe(&s, &ram, maybe);
+	ram_share_for(&s, &job);
 	ck_assert_uint_eq(s.count, 0);
 	free(maybe);
 	tear_down();
