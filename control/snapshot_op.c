@@ -285,6 +285,8 @@ static void on_end(void *arg)
 	}
 	if (op->err.code)
 		c->agent_thaws = false;
+	else if (op->order.kind == OP_CREATE && vm_machine(c->vm))
+		machine_gather_memory(vm_machine(c->vm));
 	vm_status(c->vm, &status);
 	note(op, status.state);
 	warn(op, status.state);

@@ -19,6 +19,7 @@
 #include "vmm/boot.h"
 #include "vmm/machine_private.h"
 #include "vmm/machine_state.h"
+#include "vmm/ram_gather.h"
 #include "vmm/ram_image.h"
 #include "vmm/ram_warm.h"
 
@@ -257,6 +258,7 @@ void machine_destroy(struct machine *m)
 	if (m->vm_fd >= 0)
 		close(m->vm_fd);
 	ram_warm_stop(m->warm);
+	ram_gather_stop(m->gather);
 	ram_destroy(&m->ram);
 	kvm_close(&m->kvm);
 	buf_fini(&m->crash);
@@ -280,6 +282,7 @@ bool machine_quiesce(struct machine *m)
 	if (m->is_quiescing)
 		return atomic_load(&m->unquiet) == 0;
 	m->is_quiescing = true;
+	ram_gather_yield(m->gather); /* what comes next wants the memory */
 	/* One more, so that nobody is told before all were asked. */
 	atomic_store(&m->unquiet, 1 + m->dev.count);
 	for (i = 0; i < m->dev.count; i++) {
@@ -289,6 +292,12 @@ bool machine_quiesce(struct machine *m)
 			atomic_fetch_sub(&m->unquiet, 1);
 	}
 	return atomic_fetch_sub(&m->unquiet, 1) == 1;
+}
+
+void machine_gather_memory(struct machine *m)
+{
+	ram_gather_stop(m->gather);
+	ram_gather_start(&m->gather, &m->ram); /* only advice */
 }
 
 static void wake_devices(struct machine *m)

@@ -83,6 +83,12 @@ uint32_t machine_parked_count(const struct machine *m);
 bool machine_quiesce(struct machine *m);
 
 /*
+ * Begins to put memory together again that a snapshot broke into small pages
+ * (vmm/ram_gather.h); machine_quiesce() ends it. Loop thread.
+ */
+void machine_gather_memory(struct machine *m);
+
+/*
  * May devices that the host failed go on? accept: a person has looked at
  * disks whose flush failed. Errors: -EIO with what is wrong. Loop thread.
  */

@@ -67,10 +67,11 @@ struct machine_devices {
 
 struct machine {
 	struct machine_config cfg;
-	struct kvm kvm;	       /* owned */
-	int vm_fd;	       /* owned; -1: none */
-	struct ram ram;	       /* owned */
-	struct ram_warm *warm; /* owned; NULL: no pages are fetched ahead */
+	struct kvm kvm;		   /* owned */
+	int vm_fd;		   /* owned; -1: none */
+	struct ram ram;		   /* owned */
+	struct ram_warm *warm;	   /* owned; NULL: no pages are fetched ahead */
+	struct ram_gather *gather; /* owned; NULL: none are put together */
 	struct bus ports, mmio;
 	struct machine_devices dev; /* owned */
 	struct vcpu *vcpu;	    /* owned, cpus of them */
