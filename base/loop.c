@@ -9,6 +9,7 @@
  */
 #include "base/loop.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -26,6 +27,7 @@ struct loop {
 	struct loop_fd wake;
 	atomic_bool stopped;
 	struct loop_timer *timers; /* sorted by due_ns, soonest first */
+	uint64_t looks_until_ns;   /* 0: nothing is expected */
 
 	struct epoll_event round[ROUND_EVENTS];
 	int round_next, round_count; /* what is still to be handed out */
@@ -268,14 +270,37 @@ static int next_timeout(const struct loop *l)
 	return ms > 3600000 ? 3600000 : (int)ms;
 }
 
+void loop_expect(struct loop *l, uint64_t ns)
+{
+	l->looks_until_ns = clock_mono_ns() + ns;
+}
+
+/* What epoll_wait() returns. Who is to do it may need this CPU meanwhile. */
+static int look(struct loop *l)
+{
+	uint64_t end = l->looks_until_ns;
+	int n = 0;
+
+	l->looks_until_ns = 0;
+	if (l->timers && l->timers->due_ns < end)
+		end = l->timers->due_ns;
+	while (end && !n && clock_mono_ns() < end) {
+		n = epoll_wait(l->epoll_fd, l->round, ROUND_EVENTS, 0);
+		if (!n)
+			sched_yield();
+	}
+	return n;
+}
+
 int loop_step(struct loop *l, int timeout_ms)
 {
 	int until = next_timeout(l);
-	int n;
+	int n = until && timeout_ms ? look(l) : 0;
 
 	if (until >= 0 && (timeout_ms < 0 || until < timeout_ms))
 		timeout_ms = until;
-	n = epoll_wait(l->epoll_fd, l->round, ROUND_EVENTS, timeout_ms);
+	if (!n)
+		n = epoll_wait(l->epoll_fd, l->round, ROUND_EVENTS, timeout_ms);
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	l->round_count = n > 0 ? n : 0;

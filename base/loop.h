@@ -70,6 +70,13 @@ void loop_arm(struct loop *l, struct loop_timer *t, uint64_t delay_ns,
 	      void (*fire)(void *ctx), void *ctx);
 void loop_disarm(struct loop_timer *t);
 
+/*
+ * Something is to come within ns: until then the loop looks for it, instead
+ * of falling asleep and being woken (docs/decisions/0003). A short cut, never
+ * needed; it costs so much CPU time at most.
+ */
+void loop_expect(struct loop *l, uint64_t ns);
+
 /* Queues m for the loop's thread. Any thread, also a vCPU's. */
 void loop_post(struct loop *l, struct loop_msg *m);
 /* Takes a queued message back; after it the owner may be freed. */

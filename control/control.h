@@ -18,14 +18,17 @@
 #include "control/ops.h"
 #include "control/record.h"
 #include "control/scribe.h"
+#include "snapshot/meta.h"
 #include "vmm/vm.h"
 
 struct agent;
+struct hand;
 struct host_port;
 struct console_reader;
 struct event_stream;
 struct layer_op;
 struct policy_timer;
+struct restore;
 struct snapshot_op;
 
 /* Somebody in the process who follows along: the run's end, standard output. */
@@ -70,8 +73,11 @@ struct control {
 
 	struct ops ops;
 	struct snapshot_op *snapshot_op; /* owned; NULL: none under way */
-	struct policy_timer *policy;	 /* owned; NULL: there is none */
-	struct layer_op *layer_op;	 /* owned; NULL: no layers are merged */
+	struct hand *hand;	 /* owned; does it; NULL: there was none yet */
+	struct restore *at_hand; /* owned; rewound to last; NULL: none */
+	char at_hand_what[SNAPSHOT_NAME_MAX + 1]; /* what was asked for */
+	struct policy_timer *policy; /* owned; NULL: there is none */
+	struct layer_op *layer_op;   /* owned; NULL: no layers are merged */
 	char layer_trouble[ERR_TEXT_BYTES]; /* what was told of it last */
 	json_t *snapshots; /* owned: all there are; api_snapshot.c */
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hand.h"
 #include "control/agent.h"
 #include "control/api.h"
 #include "control/config_json.h"
@@ -19,6 +20,9 @@
 #include "control/version.h"
 #include "snapshot/size.h"
 #include "vmm/machine.h"
+
+#define STACK_BYTES (8u << 20)
+#define LOOK_NS	    (200 * NS_PER_US)
 
 #define CONFIG_BYTES (1u << 20)
 
@@ -47,7 +51,22 @@ static void on_answer(void *ctx, const struct vm_result *result)
 	thaw(op);
 	op->result = *result;
 	text_copy(op->result_text, sizeof(op->result_text), result->text);
+	if (op->at_hand) {
+		snapshot_again_answered(op);
+		loop_post(op->c->loop, &op->end_msg);
+		return;
+	}
 	sem_post(&op->answered);
+	if (op->order.kind == OP_REWIND) /* little is left to do */
+		loop_expect(op->c->loop, LOOK_NS);
+}
+
+static void expect_answer(struct snapshot_op *op)
+{
+	op->request.actor = op->actor;
+	memcpy(op->request.reason, op->reason, sizeof(op->request.reason));
+	op->request.done = on_answer;
+	op->request.ctx = op;
 }
 
 static void on_submit(void *ctx)
@@ -115,18 +134,19 @@ int snapshot_op_freeze(struct snapshot_op *op, struct err *e)
 
 int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e)
 {
-	const char *text = op->result_text;
 	int r = snapshot_op_is_wanted(op, e);
 
 	if (r)
 		return r;
-	op->request.actor = op->actor;
-	memcpy(op->request.reason, op->reason, sizeof(op->request.reason));
-	op->request.done = on_answer;
-	op->request.ctx = op;
+	expect_answer(op);
 	r = wait_for_loop(op, &op->submit_msg, e);
-	if (r)
-		return r;
+	return r ? r : snapshot_op_answer(op, e);
+}
+
+int snapshot_op_answer(const struct snapshot_op *op, struct err *e)
+{
+	const char *text = op->result_text;
+
 	if (op->result.refused)
 		return err_set(e, -EBUSY, "not while the VM is %s",
 			       vm_state_text(op->result.state));
@@ -137,7 +157,7 @@ int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e)
 	return 0;
 }
 
-static void *op_main(void *arg)
+static void op_main(void *arg)
 {
 	struct snapshot_op *op = arg;
 	int r = snapshot_work(op, &op->err);
@@ -147,7 +167,6 @@ static void *op_main(void *arg)
 	if (op->order.kind != OP_REWIND)
 		op->list = snapshot_op_list(op->c->dir);
 	loop_post(op->c->loop, &op->end_msg);
-	return NULL;
 }
 
 /* --- the end --------------------------------------------------------- */
@@ -260,6 +279,7 @@ static void op_free(struct snapshot_op *op)
 	json_decref(op->pruned);
 	json_decref(op->diff);
 	json_decref(op->list);
+	restore_close(op->opened);
 	progress_destroy(op->progress);
 	free(op);
 }
@@ -273,10 +293,9 @@ static void on_end(void *arg)
 	struct vm_status status;
 	struct err err;
 
-	if (op->has_thread)
-		pthread_join(op->thread, NULL);
 	thaw(op); /* it did not come to its turn */
 	c->snapshot_op = NULL;
+	snapshot_again_keep(op);
 	if (c->hooks.op_ended)
 		c->hooks.op_ended(c->hooks.ctx);
 	if (op->list) {
@@ -387,8 +406,10 @@ static int prepare(struct snapshot_op **out, struct control *c,
 	op->end_msg = (struct loop_msg){ .run = on_end, .ctx = op };
 	sem_init(&op->answered, 0, 0);
 	buf_init(&op->config, CONFIG_BYTES);
-	config_to_json(c->config, &op->config);
-	op->order.take.config_json = buf_text(&op->config);
+	if (order->kind != OP_REWIND) {
+		config_to_json(c->config, &op->config);
+		op->order.take.config_json = buf_text(&op->config);
+	}
 	op->order.take.version = AMBER_VERSION;
 	op->order.take.progress = op->progress;
 	take_disk_sizes(op);
@@ -402,6 +423,12 @@ static void begin(struct snapshot_op *op)
 {
 	op->c->snapshot_op = op;
 	op->id = ops_begin(op->c, kinds[op->order.kind]);
+	if (snapshot_again(op)) {
+		expect_answer(op);
+		on_submit(op);
+		return;
+	}
+	snapshot_again_drop(op->c);
 	if (!layer_op_cancel(op->c))
 		snapshot_op_go(op->c);
 }
@@ -448,16 +475,14 @@ int snapshot_op_begin(struct control *c, const struct snapshot_op_asker *asker,
 void snapshot_op_go(struct control *c)
 {
 	struct snapshot_op *op = c->snapshot_op;
-	int r;
 
-	if (!op || op->has_thread)
+	if (!op || op->is_begun || op->at_hand)
 		return;
-	r = pthread_create(&op->thread, NULL, op_main, op);
-	op->has_thread = !r;
-	if (!r)
-		return;
-	err_sys(&op->err, -r, "a thread for the snapshot");
-	loop_post(c->loop, &op->end_msg);
+	op->is_begun = true;
+	if (c->hand || !hand_create(&c->hand, STACK_BYTES, &op->err))
+		hand_give(c->hand, op_main, op);
+	else
+		loop_post(c->loop, &op->end_msg);
 }
 
 void snapshot_op_cancel(struct control *c)
@@ -480,12 +505,15 @@ void snapshot_op_abandon(struct control *c)
 {
 	struct snapshot_op *op = c->snapshot_op;
 
+	if (op) {
+		op->is_abandoned = true;
+		sem_post(&op->answered);
+	}
+	hand_destroy(c->hand); /* what it was given is done then */
+	c->hand = NULL;
+	snapshot_again_drop(c);
 	if (!op)
 		return;
-	op->is_abandoned = true;
-	sem_post(&op->answered);
-	if (op->has_thread)
-		pthread_join(op->thread, NULL);
 	loop_unpost(c->loop, &op->submit_msg);
 	loop_unpost(c->loop, &op->freeze_msg);
 	loop_unpost(c->loop, &op->end_msg);

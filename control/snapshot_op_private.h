@@ -25,12 +25,13 @@ struct snapshot_op {
 	struct vm_actor actor;
 	char reason[CALL_TEXT_BYTES];
 	uint64_t began_ns;
-	pthread_t thread;
-	bool has_thread; /* else it waits for the layers' */
+	bool is_begun;	 /* else it waits for the layers' thread */
 	bool is_offline; /* OP_CREATE: there is no machine */
 
 	/* The VM's turn: what is asked, and what came of it. */
 	struct vm_request request;
+	struct restore *at_hand; /* the loop rewinds to it; borrowed */
+	struct restore *opened;	 /* owned: fit for the next rewind */
 	sem_t answered;
 	_Atomic bool is_abandoned; /* the agent may have answered before it */
 	struct vm_result result;
@@ -61,8 +62,23 @@ int snapshot_op_is_wanted(struct snapshot_op *op, struct err *e);
 int snapshot_op_freeze(struct snapshot_op *op, struct err *e);
 /* op->request; 0 when the VM has done it. */
 int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e);
+/* What it has said. */
+int snapshot_op_answer(const struct snapshot_op *op, struct err *e);
 
 /* What was ordered; the outcome is in op. On the thread. */
 int snapshot_work(struct snapshot_op *op, struct err *e);
+/* What the VM is asked for to go back to r, and what is said then. */
+void snapshot_work_request(struct snapshot_op *op, struct restore *r);
+void snapshot_work_describe(struct snapshot_op *op, const struct restore *r);
+
+/* --- snapshot_again.c: the loop's ---------------------------------------- */
+
+/* True: it has begun, on what is at hand. False: the thread has to do it. */
+bool snapshot_again(struct snapshot_op *op);
+/* Its answer has come: the outcome is in op. */
+void snapshot_again_answered(struct snapshot_op *op);
+/* It has ended: what it has opened is at hand for the next. */
+void snapshot_again_keep(struct snapshot_op *op);
+void snapshot_again_drop(struct control *c);
 
 #endif

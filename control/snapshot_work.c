@@ -129,9 +129,10 @@ static int take_safety(struct snapshot_op *op, struct err *e)
 	return r ? err_prefix(e, "the snapshot before (safety)") : 0;
 }
 
-static void describe_back(struct snapshot_op *op, const struct restore *r,
-			  const char *verb)
+void snapshot_work_describe(struct snapshot_op *op, const struct restore *r)
 {
+	const char *verb =
+		op->order.kind == OP_REWIND ? "rewound to" : "restored";
 	const struct snapshot_meta *m = restore_meta(r);
 
 	op->set = snapshot_meta_json(m);
@@ -139,15 +140,10 @@ static void describe_back(struct snapshot_op *op, const struct restore *r,
 		 m->name, m->id, m->created);
 }
 
-static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
+void snapshot_work_request(struct snapshot_op *op, struct restore *r)
 {
 	bool rewinds = op->order.kind == OP_REWIND;
-	int error = rewinds ? rewind_prepare(r, e) : restore_try(r, e);
 
-	if (!error && !rewinds)
-		error = take_safety(op, e);
-	if (error)
-		return error;
 	op->request = (struct vm_request){
 		.command = rewinds ? VM_CMD_REWIND : VM_CMD_RESTORE,
 		.paused = op->order.paused,
@@ -160,10 +156,28 @@ static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
 	else
 		op->request.source =
 			(struct vm_source){ r, restore_load, restore_done };
+}
+
+static int go_back(struct snapshot_op *op, struct restore *r, struct err *e)
+{
+	bool rewinds = op->order.kind == OP_REWIND;
+	int error = rewinds ? rewind_prepare(r, e) : restore_try(r, e);
+
+	if (!error && !rewinds)
+		error = take_safety(op, e);
+	if (error)
+		return error;
+	snapshot_work_request(op, r);
 	error = snapshot_op_ask_vm(op, e);
 	if (!error)
-		describe_back(op, r, rewinds ? "rewound to" : "restored");
+		snapshot_work_describe(op, r);
 	return error;
+}
+
+/* With disks there is something to be made, and freed, each time. */
+static bool is_fit_for_more(const struct snapshot_op *op)
+{
+	return op->order.kind == OP_REWIND && !op->c->config->disks;
 }
 
 static int restore_or_rewind(struct snapshot_op *op, struct err *e)
@@ -180,7 +194,10 @@ static int restore_or_rewind(struct snapshot_op *op, struct err *e)
 	if (error)
 		return error;
 	error = go_back(op, r, e);
-	restore_close(r);
+	if (!error && is_fit_for_more(op))
+		op->opened = r;
+	else
+		restore_close(r);
 	return error;
 }
 

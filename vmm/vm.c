@@ -97,6 +97,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm)
 		return;
+	hand_destroy(vm->hand); /* what it was given is done then */
 	vm_job_abandon(vm);
 	machine_destroy(vm->machine);
 	loop_disarm(&vm->rung_timer);

@@ -11,6 +11,7 @@
 #include "vmm/vm_private.h"
 
 #define STACK_BYTES (256 << 10)
+#define LOOK_NS	    (200 * NS_PER_US) /* for the end of a moment */
 
 static void on_refused(void *ctx, const char *path, const struct err *why)
 {
@@ -41,9 +42,7 @@ static void *job_main(void *arg)
 
 	if (job->kind == JOB_SUSPEND)
 		vm_job_suspend(job);
-	if (job->kind == JOB_STILL) {
-		vm_job_still(job);
-	} else if (!job->err.code) {
+	if (!job->err.code) {
 		machine_destroy(job->old);
 		job->old = NULL;
 	}
@@ -54,6 +53,14 @@ static void *job_main(void *arg)
 			      &job->err);
 	loop_post(vm->loop, &vm->job_msg);
 	return NULL;
+}
+
+static void still_main(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm_job_still(vm->job);
+	loop_post(vm->loop, &vm->job_msg);
 }
 
 static void keep_figures(struct vm *vm)
@@ -134,6 +141,11 @@ void vm_build(struct vm *vm, enum vm_job_kind kind)
 	}
 	vm->job->old = vm->machine;
 	vm->machine = NULL;
+	if (kind == JOB_STILL) {
+		hand_give(vm->hand, still_main, vm);
+		loop_expect(vm->loop, LOOK_NS);
+		return;
+	}
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	r = pthread_create(&vm->job->thread, &attr, job_main, vm);
@@ -207,7 +219,8 @@ void vm_on_job(void *ctx)
 
 	if (!job)
 		return;
-	pthread_join(job->thread, NULL);
+	if (job->kind != JOB_STILL)
+		pthread_join(job->thread, NULL);
 	vm->job = NULL;
 	report_refusals(vm, job);
 	if (job->kind == JOB_SUSPEND) {
@@ -238,7 +251,8 @@ void vm_job_abandon(struct vm *vm)
 
 	if (!job)
 		return;
-	pthread_join(job->thread, NULL);
+	if (job->kind != JOB_STILL)
+		pthread_join(job->thread, NULL);
 	loop_unpost(vm->loop, &vm->job_msg);
 	machine_destroy(job->built);
 	machine_destroy(job->old);

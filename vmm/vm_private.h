@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "base/hand.h"
 #include "devices/console.h"
 #include "vmm/machine.h"
 #include "vmm/matcher.h"
@@ -115,6 +116,7 @@ struct vm {
 	struct vm_waiter *waiters; /* owned */
 	unsigned int waiter_count;
 	struct vm_job *job; /* owned; NULL: none */
+	struct hand *hand;  /* owned; for moments; NULL: there was none yet */
 
 	uint64_t boot_mono_ns; /* when this boot began */
 	uint32_t boots, restarts;

@@ -9,6 +9,8 @@
 #include "vmm/machine_state.h"
 #include "vmm/vm_private.h"
 
+#define STACK_BYTES (256u << 10)
+
 bool vm_is_still(const struct vm *vm)
 {
 	return vm->goal == GOAL_STILL ||
@@ -23,11 +25,27 @@ static int reload(void *ctx, struct machine *m, bool *is_lost, struct err *e)
 	return machine_reload(m, is_lost, e);
 }
 
+/* The thread that it is done on gets ready while the vCPUs park. */
+static int call_hand(struct vm *vm)
+{
+	int r = vm->hand ? 0 : hand_create(&vm->hand, STACK_BYTES, NULL);
+
+	if (!r)
+		hand_warn(vm->hand);
+	return r;
+}
+
 void vm_begin_still(struct vm *vm, const struct vm_request *request)
 {
 	struct vm_why why = vm_why_of(request);
+	int r;
 
 	vm_op_begin(vm, request);
+	r = call_hand(vm);
+	if (r) {
+		vm_op_end(vm, r, NULL, "no memory or thread for it");
+		return;
+	}
 	if (request->command == VM_CMD_RELOAD)
 		vm->op.request.still = (struct vm_still){ NULL, reload };
 	vm->before = vm->state;

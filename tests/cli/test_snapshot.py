@@ -99,6 +99,30 @@ def guest_is_rewound_in_place_a_hundred_times(home):
     equal(len({nonce for nonce, _ in after}), 1)
 
 
+def rewound_again_it_is_to_the_snapshot_that_is_current_then(home):
+    create(home)
+    home.amber("start", "web")
+    await_count(home, "web", 3)
+
+    def rewound():
+        """To which one, twice: read, then at hand."""
+        told = {home.amber("snapshot", "rewind", "web").out.split(" (")[0] for _ in range(2)}
+        equal(len(told), 1)
+        return told.pop()
+    for name in ("one", "two"):
+        home.amber("snapshot", "create", "web", name)
+        equal(rewound(), f"web: rewound to snapshot {name}")
+    home.amber("snapshot", "restore", "web", "one", "--no-safety")
+    equal(rewound(), "web: rewound to snapshot one")
+    home.amber("snapshot", "delete", "web", "one")
+    done = home.amber("snapshot", "rewind", "web", status=1)
+    check("no snapshot to go back to" in done.err, done)
+    home.amber("snapshot", "create", "web", "three")
+    equal(rewound(), "web: rewound to snapshot three")
+    known = len(lines(home, "web"))
+    await_count(home, "web", 0, known)
+
+
 def ended_guest_is_rewound_for_run_after_run(home):
     twin_disk(home, 1500, ends="pause")
     home.amber("snapshot", "create", "twin", "warm")
@@ -329,6 +353,7 @@ if __name__ == "__main__":
          what_was_before_a_restore_comes_back,
          stopped_vm_is_started_by_a_restore,
          guest_is_rewound_in_place_a_hundred_times,
+         rewound_again_it_is_to_the_snapshot_that_is_current_then,
          ended_guest_is_rewound_for_run_after_run,
          crashed_guest_is_rewound,
          memory_under_change_is_saved_as_it_was_at_one_moment,
