@@ -222,6 +222,7 @@ check-long: check
 	python3 -B tests/rig/test_disk_guest.py
 	python3 -B tests/rig/run_rig_tests.py --only disk --only qcow2 --fio-mib 8
 	python3 -B tests/rig/run_rig_tests.py --only snapshot --cycles 100
+	OUT=$(OUT) python3 -B tests/kill/test_kill_storm.py --kills 10000
 	CRASH_STATES=1000000 $(OUT)/unit/test_qcow2_crash
 	TWIN_STEPS=20000 TWIN_SEED=1000 $(OUT)/unit/test_qcow2_twin
 	STORM_STEPS=20000 $(OUT)/unit/test_qcow2_storm
