@@ -380,7 +380,7 @@ static int make_sets(const struct branch *b, int to,
 		memcpy(id, base, sizeof(id));
 		KILL_POINT("branch-set");
 	}
-	return r ? r : store_set_current(to, b->meta.id, e);
+	return r ? r : store_set_current(to, b->meta.id, FILE_DURABLE, e);
 }
 
 int branch_make(struct branch *b, int to, const char *to_path,

@@ -329,7 +329,7 @@ static pid_t read_pid(int fd)
 
 	if (n <= 0)
 		return 0;
-	text[strcspn(text, "\n")] = 0;
+	text[strcspn(text, " \n")] = 0;
 	return text_to_number(text, INT32_MAX, &pid) ? (pid_t)pid : 0;
 }
 
@@ -365,9 +365,10 @@ int vmdir_lock(int dir, const char *what, struct err *e)
 		r = err_set(e, -EBUSY, "%s was removed meanwhile", what);
 		goto fail;
 	}
-	/* For people and errors only: the lock itself says who is alive. */
-	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
+	/* For people and errors only: the lock itself says who is alive. Always
+	 * as wide: to shorten a file takes the file system longer. */
+	n = snprintf(pid, sizeof(pid), "%-10ld\n", (long)getpid());
+	if (pwrite(fd, pid, (size_t)n, 0) != n) {
 		r = err_sys(e, -errno, "%s: can't write to its lock", what);
 		goto fail;
 	}

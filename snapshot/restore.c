@@ -271,7 +271,9 @@ static void commit(struct restore *r)
 	if (r->has_begun && journal_write(r->dir, &r->undo, FILE_DURABLE, NULL))
 		return; /* a kill undoes it: of one moment, too */
 	KILL_POINT("restore-decided");
-	store_set_current(r->dir, r->meta.id, NULL);
+	/* Without disks a power cut forgets where it was, no more. */
+	store_set_current(r->dir, r->meta.id,
+			  r->has_begun ? FILE_DURABLE : FILE_ATOMIC, NULL);
 	if (!r->has_begun)
 		return;
 	journal_forget(&r->undo);

@@ -180,7 +180,7 @@ static int end(int dir, const struct journal *j, struct err *e)
 	if (!*j->done)
 		return journal_undo(j, e);
 	journal_forget(j);
-	return store_set_current(dir, j->done, e);
+	return store_set_current(dir, j->done, FILE_DURABLE, e);
 }
 
 static int recover(int dir, const struct buf *text, struct err *e)

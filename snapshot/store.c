@@ -263,13 +263,19 @@ void store_current(int dir, char id[SNAPSHOT_ID_CHARS + 1])
 	close(store);
 }
 
-int store_set_current(int dir, const char *id, struct err *e)
+int store_set_current(int dir, const char *id, enum file_durability how,
+		      struct err *e)
 {
-	int store = open_store(dir, true, e), r;
+	char current[SNAPSHOT_ID_CHARS + 1];
+	int store, r;
 
+	store_current(dir, current);
+	if (!strcmp(current, id))
+		return 0;
+	store = open_store(dir, true, e);
 	if (store < 0)
 		return store;
-	r = file_commit(store, CURRENT, id, strlen(id), FILE_DURABLE, e);
+	r = file_commit(store, CURRENT, id, strlen(id), how, e);
 	close(store);
 	return r;
 }
@@ -463,7 +469,7 @@ static int leave_current(int dir, int store, const struct snapshot_meta *m,
 	if (strcmp(current, m->id) != 0)
 		return 0;
 	if (*m->parent)
-		return store_set_current(dir, m->parent, e);
+		return store_set_current(dir, m->parent, FILE_DURABLE, e);
 	return unlinkat(store, CURRENT, 0) < 0 ? err_sys(e, -errno, CURRENT)
 					       : 0;
 }

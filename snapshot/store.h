@@ -18,6 +18,7 @@
 #ifndef AMBER_SNAPSHOT_STORE_H
 #define AMBER_SNAPSHOT_STORE_H
 
+#include "base/file.h"
 #include "snapshot/meta.h"
 
 #define STORE_DIR      "snapshots"
@@ -60,7 +61,9 @@ int store_write_meta(int set, const struct snapshot_meta *m, struct err *e);
 
 /* The ID of the current one, "": none. */
 void store_current(int dir, char id[SNAPSHOT_ID_CHARS + 1]);
-int store_set_current(int dir, const char *id, struct err *e);
+/* Writes nothing when it is. */
+int store_set_current(int dir, const char *id, enum file_durability how,
+		      struct err *e);
 
 /*
  * A new set, not visible yet: makes up an ID that nobody has and returns the

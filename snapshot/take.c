@@ -364,7 +364,7 @@ int snapshot_finish(struct snapshot_take *t, uint64_t pause_ns, struct err *e)
 		return r;
 	t->is_published = true;
 	unused_forget(t->dir, &t->meta, NULL);
-	return store_set_current(t->dir, t->meta.id, e);
+	return store_set_current(t->dir, t->meta.id, FILE_DURABLE, e);
 }
 
 const struct snapshot_meta *snapshot_taken(const struct snapshot_take *t)
