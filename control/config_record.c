@@ -323,8 +323,9 @@ static const char *next_item(const char *text, char *item, size_t size)
 	return *text ? text + 1 : NULL;
 }
 
+/* seen: a bit for each field that was there before. */
 static int set_item(const struct config_record *rec, void *record,
-		    const char *who, char *item, struct err *e)
+		    uint64_t *seen, const char *who, char *item, struct err *e)
 {
 	char *value = strchr(item, '='), name[WHO_BYTES];
 	const struct config_field *f;
@@ -335,6 +336,9 @@ static int set_item(const struct config_record *rec, void *record,
 	if (!f)
 		return unknown_key(rec, who, item, e);
 	snprintf(name, sizeof(name), "%.100s: %s", who, f->key);
+	if (*seen >> (f - rec->fields) & 1)
+		return err_set(e, -EINVAL, "%s: is there twice", name);
+	*seen |= UINT64_C(1) << (f - rec->fields);
 	if (value)
 		return set_from_text(record, f, name, value, e);
 	if (f->type != FIELD_BOOL)
@@ -366,13 +370,14 @@ int config_record_option(struct vm_config *c, const struct config_row *row,
 	char item[OPTION_MAX];
 	union room room = { .bytes = { 0 } };
 	bool is_head = !rec->is_single;
+	uint64_t seen = 0;
 	int r = 0;
 
 	rec->init(room.bytes);
 	while (text && !r) {
 		text = next_item(text, item, sizeof(item));
 		r = is_head ? set_head(rec, room.bytes, who, item, e)
-			    : set_item(rec, room.bytes, who, item, e);
+			    : set_item(rec, room.bytes, &seen, who, item, e);
 		is_head = false;
 	}
 	if (!r)
