@@ -199,12 +199,16 @@ static int build(struct machine *m, struct buf *report, struct err *e)
 	r = kvm_open(&m->kvm, e);
 	if (!r)
 		r = ram_create(&m->ram, m->cfg.vm->memory_bytes, e);
+	/* Before KVM knows of it, and would be told of each change. */
+	if (!r && m->cfg.state)
+		r = map_memory(m, e);
 	if (!r)
 		r = create_vm(m, e);
 	if (r)
 		return r;
 	phase(&clock, "kvm");
-	r = m->cfg.state ? map_memory(m, e) : load(m, &boot, report, e);
+	if (!m->cfg.state)
+		r = load(m, &boot, report, e);
 	if (r)
 		return r;
 	phase(&clock, "load");
