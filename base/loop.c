@@ -272,24 +272,28 @@ static int next_timeout(const struct loop *l)
 
 void loop_expect(struct loop *l, uint64_t ns)
 {
-	l->looks_until_ns = clock_mono_ns() + ns;
+	l->looks_until_ns = ns ? clock_mono_ns() + ns : 0;
 }
 
 /* What epoll_wait() returns. Who is to do it may need this CPU meanwhile. */
 static int look(struct loop *l)
 {
-	uint64_t end = l->looks_until_ns;
-	int n = 0;
+	uint64_t now;
+	int n;
 
-	l->looks_until_ns = 0;
-	if (l->timers && l->timers->due_ns < end)
-		end = l->timers->due_ns;
-	while (end && !n && clock_mono_ns() < end) {
+	if (!l->looks_until_ns)
+		return 0;
+	do {
 		n = epoll_wait(l->epoll_fd, l->round, ROUND_EVENTS, 0);
-		if (!n)
-			sched_yield();
-	}
-	return n;
+		if (n)
+			return n;
+		sched_yield();
+		now = clock_mono_ns();
+		if (l->timers && l->timers->due_ns <= now)
+			return 0;
+	} while (now < l->looks_until_ns);
+	l->looks_until_ns = 0; /* it is late */
+	return 0;
 }
 
 int loop_step(struct loop *l, int timeout_ms)

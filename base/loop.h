@@ -73,7 +73,7 @@ void loop_disarm(struct loop_timer *t);
 /*
  * Something is to come within ns: until then the loop looks for it, instead
  * of falling asleep and being woken (docs/decisions/0003). A short cut, never
- * needed; it costs so much CPU time at most.
+ * needed; it costs so much CPU time at most. 0: it has come.
  */
 void loop_expect(struct loop *l, uint64_t ns);
 

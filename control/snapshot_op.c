@@ -295,6 +295,7 @@ static void on_end(void *arg)
 
 	thaw(op); /* it did not come to its turn */
 	c->snapshot_op = NULL;
+	loop_expect(c->loop, 0);
 	snapshot_again_keep(op);
 	if (c->hooks.op_ended)
 		c->hooks.op_ended(c->hooks.ctx);

@@ -221,6 +221,7 @@ void vm_on_job(void *ctx)
 		return;
 	if (job->kind != JOB_STILL)
 		pthread_join(job->thread, NULL);
+	loop_expect(vm->loop, 0);
 	vm->job = NULL;
 	report_refusals(vm, job);
 	if (job->kind == JOB_SUSPEND) {
