@@ -84,10 +84,32 @@ static void note_text(struct control *c, const char *kind,
 			});
 }
 
+struct vm_actor control_own_actor(void)
+{
+	return (struct vm_actor){ .kind = "policy", .uid = getuid() };
+}
+
+void control_note_own(struct control *c, const char *kind, const char *text,
+		      uint64_t duration_ns)
+{
+	struct vm_status status;
+
+	vm_status(c->vm, &status);
+	control_note(c, &(struct event_note){
+				.kind = kind,
+				.state = status.state,
+				.cause = vm_cause_text(VM_CAUSE_NONE),
+				.actor = control_own_actor(),
+				.reason = "",
+				.text = text,
+				.duration_ns = duration_ns,
+			});
+}
+
 /* A second is over: those that were not recorded one by one. */
 static void sum_up_refusals(void *ctx)
 {
-	struct vm_actor actor = { .kind = "policy", .uid = getuid() };
+	struct vm_actor actor = control_own_actor();
 	struct control *c = ctx;
 	char text[64];
 
@@ -146,7 +168,7 @@ void control_answer_wrong_state(struct call *call, enum vm_command command,
 
 static void log_trouble(void *ctx, const char *text)
 {
-	struct vm_actor actor = { .kind = "policy", .uid = getuid() };
+	struct vm_actor actor = control_own_actor();
 
 	note_text(ctx, "log-lost", &actor, "", text);
 }

@@ -118,6 +118,10 @@ struct vm_actor control_actor(const struct peer *peer);
 
 /* Puts a record into the journal and tells the watchers. */
 void control_note(struct control *c, const struct event_note *note);
+/* What nobody asked for, and no guest did: the actor is "policy". */
+struct vm_actor control_own_actor(void);
+void control_note_own(struct control *c, const char *kind, const char *text,
+		      uint64_t duration_ns);
 /* What a call did (kind: "command", "refused"), with who asked and why. */
 void control_note_call(struct call *call, const char *kind, enum vm_state state,
 		       const char *text);

@@ -137,18 +137,7 @@ static void *op_main(void *arg)
 
 static void note(struct control *c, const struct layer_op *op, const char *text)
 {
-	struct vm_status status;
-
-	vm_status(c->vm, &status);
-	control_note(c, &(struct event_note){
-				.kind = "layers",
-				.state = status.state,
-				.cause = vm_cause_text(VM_CAUSE_NONE),
-				.actor = { .kind = "policy", .uid = getuid() },
-				.reason = "",
-				.text = text,
-				.duration_ns = clock_mono_ns() - op->began_ns,
-			});
+	control_note_own(c, "layers", text, clock_mono_ns() - op->began_ns);
 }
 
 /* The same trouble is told once. */

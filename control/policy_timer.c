@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "control/snapshot_op.h"
@@ -47,24 +46,9 @@ struct policy_timer {
 
 /* --- telling --------------------------------------------------------- */
 
-static struct vm_actor actor(void)
-{
-	return (struct vm_actor){ .kind = "policy", .uid = getuid() };
-}
-
 static void note(struct policy_timer *t, const char *kind, const char *text)
 {
-	struct vm_status status;
-
-	vm_status(t->c->vm, &status);
-	control_note(t->c, &(struct event_note){
-				   .kind = kind,
-				   .state = status.state,
-				   .cause = vm_cause_text(VM_CAUSE_NONE),
-				   .actor = actor(),
-				   .reason = "",
-				   .text = text,
-			   });
+	control_note_own(t->c, kind, text, 0);
 }
 
 static void save(struct policy_timer *t)
@@ -148,7 +132,8 @@ static void begin_prune(struct policy_timer *t)
 {
 	struct snapshot_op_order order = { .kind = OP_PRUNE,
 					   .prune = t->policy.prune };
-	const struct snapshot_op_asker asker = { actor(), "", on_pruned, t };
+	const struct snapshot_op_asker asker = { control_own_actor(), "",
+						 on_pruned, t };
 	struct err e = ERR_NONE;
 
 	t->wants_prune = false;
@@ -271,8 +256,8 @@ static void begin_run(struct policy_timer *t, uint64_t due, uint64_t now_ns)
 		.verify = t->policy.verify,
 		.changed = t->policy.only_if_changed,
 	};
-	const struct snapshot_op_asker asker = { actor(), "scheduled", on_taken,
-						 t };
+	const struct snapshot_op_asker asker = { control_own_actor(),
+						 "scheduled", on_taken, t };
 	struct err e = ERR_NONE;
 	struct vm_status status;
 

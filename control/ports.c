@@ -20,7 +20,7 @@ static void note(struct control *c, const char *reason, const char *text)
 				.kind = "agent",
 				.state = status.state,
 				.cause = vm_cause_text(status.cause),
-				.actor = { .kind = "policy", .uid = getuid() },
+				.actor = control_own_actor(),
 				.reason = reason,
 				.text = text,
 			});

@@ -359,16 +359,7 @@ static int load_config(struct vmm *v, struct err *e)
 static void note_leftovers(struct vmm *v)
 {
 	if (*v->leftovers)
-		control_note(
-			v->control,
-			&(struct event_note){
-				.kind = "swept",
-				.state = VM_DEFINED,
-				.cause = vm_cause_text(VM_CAUSE_NONE),
-				.actor = { .kind = "policy", .uid = getuid() },
-				.reason = "",
-				.text = v->leftovers,
-			});
+		control_note_own(v->control, "swept", v->leftovers, 0);
 }
 
 static int make_control(struct vmm *v, struct err *e)
