@@ -286,7 +286,9 @@ bool machine_quiesce(struct machine *m)
 	if (m->is_quiescing)
 		return atomic_load(&m->unquiet) == 0;
 	m->is_quiescing = true;
-	ram_gather_yield(m->gather); /* what comes next wants the memory */
+	/* What comes next wants the memory. */
+	m->wants_gather |= !ram_gather_is_done(m->gather);
+	ram_gather_yield(m->gather);
 	/* One more, so that nobody is told before all were asked. */
 	atomic_store(&m->unquiet, 1 + m->dev.count);
 	for (i = 0; i < m->dev.count; i++) {
@@ -298,10 +300,21 @@ bool machine_quiesce(struct machine *m)
 	return atomic_fetch_sub(&m->unquiet, 1) == 1;
 }
 
-void machine_gather_memory(struct machine *m)
+/* One that was given up and hasn't seen it yet is not waited for. */
+static void gather_memory(struct machine *m)
 {
+	if (!m->wants_gather || m->is_quiescing ||
+	    !ram_gather_is_done(m->gather))
+		return;
+	m->wants_gather = false;
 	ram_gather_stop(m->gather);
 	ram_gather_start(&m->gather, &m->ram); /* only advice */
+}
+
+void machine_gather_memory(struct machine *m)
+{
+	m->wants_gather = true;
+	gather_memory(m);
 }
 
 static void wake_devices(struct machine *m)
@@ -329,6 +342,7 @@ void machine_run(struct machine *m)
 	for (i = 0; i < m->vcpus; i++)
 		vcpu_set(&m->vcpu[i], VCPU_RUN);
 	ram_warm_run(m->warm);
+	gather_memory(m);
 }
 
 void machine_park(struct machine *m)

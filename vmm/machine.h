@@ -84,7 +84,8 @@ bool machine_quiesce(struct machine *m);
 
 /*
  * Begins to put memory together again that a snapshot broke into small pages
- * (vmm/ram_gather.h); machine_quiesce() ends it. Loop thread.
+ * (vmm/ram_gather.h), or will when the machine runs; machine_quiesce() ends it
+ * until then. Loop thread.
  */
 void machine_gather_memory(struct machine *m);
 

@@ -72,6 +72,7 @@ struct machine {
 	struct ram ram;		   /* owned */
 	struct ram_warm *warm;	   /* owned; NULL: no pages are fetched ahead */
 	struct ram_gather *gather; /* owned; NULL: none are put together */
+	bool wants_gather;	   /* when it runs again */
 	struct bus ports, mmio;
 	struct machine_devices dev; /* owned */
 	struct vcpu *vcpu;	    /* owned, cpus of them */

@@ -14,10 +14,8 @@
 #include "devices/platform.h"
 #include "vmm/ram_track.h"
 
-#define HUGE_PAGE   (2ULL << 20)
-#define SMALL_BYTES (2ULL << 20) /* at the start, of small pages */
-#define PAGE	    4096ULL
-#define LOOK_PAGES  16384ULL /* of one mincore() */
+#define PAGE	   4096ULL
+#define LOOK_PAGES 16384ULL /* of one mincore() */
 
 uint64_t ram_end_of(uint64_t bytes)
 {
@@ -43,14 +41,14 @@ static int lay_out(struct ram *ram)
  */
 static void *map_aligned(uint64_t bytes)
 {
-	uint64_t all = bytes + HUGE_PAGE;
+	uint64_t all = bytes + RAM_HUGE_PAGE;
 	uint8_t *base, *host;
 
 	base = mmap(NULL, all, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return NULL;
-	host = base + (-(uintptr_t)base & (HUGE_PAGE - 1));
+	host = base + (-(uintptr_t)base & (RAM_HUGE_PAGE - 1));
 	if (host > base)
 		munmap(base, (size_t)(host - base));
 	munmap(host + bytes, all - bytes - (uint64_t)(host - base));
@@ -68,8 +66,8 @@ int ram_create(struct ram *ram, uint64_t bytes, struct err *e)
 		return err_sys(e, -errno, "guest memory: mapping %llu MiB",
 			       (unsigned long long)(bytes >> 20));
 	/* Advice only: a host without huge pages refuses it. */
-	if (bytes > SMALL_BYTES)
-		madvise(ram->host + SMALL_BYTES, bytes - SMALL_BYTES,
+	if (bytes > RAM_SMALL_BYTES)
+		madvise(ram->host + RAM_SMALL_BYTES, bytes - RAM_SMALL_BYTES,
 			MADV_HUGEPAGE);
 	madvise(ram->host, bytes, MADV_DONTDUMP);
 	madvise(ram->host, bytes, MADV_DONTFORK);

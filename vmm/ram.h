@@ -16,6 +16,9 @@
 #include "base/lock.h"
 #include "devices/gmem.h"
 
+#define RAM_HUGE_PAGE	(2ULL << 20)
+#define RAM_SMALL_BYTES (2ULL << 20) /* at the start, of small pages */
+
 #define RAM_IMAGES_MAX 33 /* a full image and its increments */
 
 /* Files that memory shows together, the oldest first. */

@@ -5,7 +5,7 @@
  * it. A guest goes faster on huge ones, and the next moment is a tenth as long
  * (docs/decisions/0015). A thread asks the kernel for it, 2 MiB at a time
  * (madvise(2), MADV_COLLAPSE, Linux 6.1). Only advice: what can't be gathered
- * stays as it is.
+ * stays as it is, and a host whose huge pages are switched off gets none.
  */
 #ifndef AMBER_VMM_RAM_GATHER_H
 #define AMBER_VMM_RAM_GATHER_H
@@ -20,6 +20,9 @@ struct ram_gather;
  * Errors: -ENOMEM, -EAGAIN (no thread to be had).
  */
 int ram_gather_start(struct ram_gather **out, struct ram *ram);
+
+/* It is over, or was given up. NULL: there was none. */
+bool ram_gather_is_done(const struct ram_gather *g);
 
 /* Gives up, after at most one huge page. Any thread; NULL is fine. */
 void ram_gather_yield(struct ram_gather *g);

@@ -10,6 +10,7 @@
 #define PAGE	   4096ULL
 #define RUNS	   512 /* that are found at a time */
 #define ENTRIES	   1024u
+#define NO_ENTRY   (RAM_SCAN_WRITTEN | RAM_SCAN_ZERO | RAM_SCAN_HUGE)
 #define PM_PRESENT (UINT64_C(1) << 63)
 #define PM_SWAPPED (UINT64_C(1) << 62)
 #define PM_FILE	   (UINT64_C(1) << 61)
@@ -122,7 +123,7 @@ int ram_scan_entries(int pagemap, const struct ram_scan *what, uint8_t *host,
 	ssize_t got;
 	int r = 0;
 
-	if (what->flags || what->all & RAM_SCAN_WRITTEN)
+	if (what->flags || (what->all | what->none | what->any) & NO_ENTRY)
 		return -ENOTTY;
 	for (at = 0; at < bytes && !r; at += n * PAGE) {
 		n = (bytes - at) / PAGE;

@@ -12,13 +12,13 @@
 #include "base/err.h"
 
 /* Kinds of pages. */
+/* Of WRITTEN, ZERO and HUGE an older kernel knows nothing. */
 #define RAM_SCAN_WRITTEN (1u << 1) /* not write-protected by a userfaultfd */
 #define RAM_SCAN_FILE	 (1u << 2) /* a page of a file's, not of our own */
 #define RAM_SCAN_PRESENT (1u << 3)
 #define RAM_SCAN_SWAPPED (1u << 4)
-/* What an entry doesn't tell: nothing is of these kinds then. */
-#define RAM_SCAN_ZERO (1u << 5) /* the page that all who only read share */
-#define RAM_SCAN_HUGE (1u << 6) /* part of a huge one */
+#define RAM_SCAN_ZERO	 (1u << 5) /* the page that all who only read share */
+#define RAM_SCAN_HUGE	 (1u << 6) /* part of a huge one */
 
 /* Flags. */
 #define RAM_SCAN_PROTECT (3u << 0) /* those that are found; all must be so */
@@ -33,7 +33,7 @@ struct ram_scan {
 
 /*
  * pagemap: the open /proc/self/pagemap. Errors: -ENOTTY (this kernel knows
- * nothing of RAM_SCAN_WRITTEN), found's, those of reading.
+ * nothing of a kind), found's, those of reading.
  */
 int ram_scan(int pagemap, const struct ram_scan *what, uint8_t *host,
 	     uint64_t bytes, struct err *e);

@@ -10,7 +10,6 @@
 #include "vmm/ram_scan.h"
 
 #define PAGE	   4096ULL
-#define HUGE_PAGE  (2ULL << 20)
 #define PIECE	   (256ULL << 20) /* of what is used, at least */
 #define PIECES_MAX (RAM_SHARE_RANGES / 2)
 
@@ -81,7 +80,7 @@ static bool share_used(struct ram_share *s, const struct ram *ram)
 				       &first);
 		if (error || first == left)
 			break;
-		at += first & ~(HUGE_PAGE - 1);
+		at += first & ~(RAM_HUGE_PAGE - 1);
 		ram_ranges_add(&r, at, MIN(at + piece, ram->bytes));
 		at += piece;
 	}
