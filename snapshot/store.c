@@ -257,7 +257,8 @@ void store_current(int dir, char id[SNAPSHOT_ID_CHARS + 1])
 		return;
 	buf_init(&text, SNAPSHOT_ID_CHARS + 2);
 	if (!file_read(store, CURRENT, SNAPSHOT_ID_CHARS, &text, NULL) &&
-	    is_id(buf_text(&text)))
+	    is_id(buf_text(&text)) &&
+	    !faccessat(store, buf_text(&text), F_OK, AT_SYMLINK_NOFOLLOW))
 		memcpy(id, text.data, SNAPSHOT_ID_CHARS + 1);
 	buf_fini(&text);
 	close(store);
@@ -270,7 +271,7 @@ int store_set_current(int dir, const char *id, enum file_durability how,
 	int store, r;
 
 	store_current(dir, current);
-	if (!strcmp(current, id))
+	if (how == FILE_ATOMIC && !strcmp(current, id))
 		return 0;
 	store = open_store(dir, true, e);
 	if (store < 0)

@@ -59,9 +59,9 @@ int store_read_meta(int set, const char *id, struct snapshot_meta *m,
 		    struct err *e);
 int store_write_meta(int set, const struct snapshot_meta *m, struct err *e);
 
-/* The ID of the current one, "": none. */
+/* The ID of the current one, "": none, or one that is not there. */
 void store_current(int dir, char id[SNAPSHOT_ID_CHARS + 1]);
-/* Writes nothing when it is. */
+/* FILE_ATOMIC writes nothing when it is. */
 int store_set_current(int dir, const char *id, enum file_durability how,
 		      struct err *e);
 
