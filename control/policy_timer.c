@@ -26,7 +26,8 @@ struct sight {
 	enum vm_state state;
 	uint64_t since_ns;
 	uint32_t boots;
-	uint64_t writes; /* of all disks */
+	bool has_machine;
+	uint64_t writes; /* of all its disks */
 };
 
 enum step { IDLE, TAKING, PRUNING };
@@ -92,18 +93,23 @@ static void look(struct policy_timer *t, const struct vm_status *status)
 	t->now = (struct sight){ .state = status->state,
 				 .since_ns = status->since_wall_ns,
 				 .boots = status->boots,
+				 .has_machine = vm_machine(t->c->vm) != NULL,
 				 .writes = count_writes(t->c) };
 	text_copy(t->now.id, sizeof(t->now.id), current_id(t->c));
 }
 
-/* Memory changes while a guest runs; its disks only when it writes. */
+/*
+ * Memory changes while a guest runs; its disks only when it writes. Without a
+ * machine nobody has counted: their images are asked (snapshot/changed.h).
+ */
 static bool is_unchanged(const struct policy_timer *t)
 {
 	const struct sight *a = &t->last, *b = &t->now;
 	bool stood = a->state == VM_PAUSED && b->state == VM_PAUSED &&
 		     a->since_ns == b->since_ns;
 
-	if (!*a->id || strcmp(a->id, b->id) != 0 || a->boots != b->boots ||
+	if (!a->has_machine || !b->has_machine || !*a->id ||
+	    strcmp(a->id, b->id) != 0 || a->boots != b->boots ||
 	    a->writes != b->writes)
 		return false;
 	return stood || t->policy.kind == SNAPSHOT_DISK;
@@ -254,7 +260,7 @@ static void begin_run(struct policy_timer *t, uint64_t due, uint64_t now_ns)
 		.kind = OP_CREATE,
 		.quiesce = t->policy.quiesce,
 		.verify = t->policy.verify,
-		.changed = t->policy.only_if_changed,
+		.changed = !vm_machine(t->c->vm),
 	};
 	const struct snapshot_op_asker asker = { control_own_actor(),
 						 "scheduled", on_taken, t };

@@ -284,6 +284,13 @@ static void op_free(struct snapshot_op *op)
 	free(op);
 }
 
+/* A child has had it. */
+static bool has_shared_memory(const struct snapshot_op *op)
+{
+	return op->order.kind == OP_CREATE && !op->is_offline &&
+	       op->order.take.kind != SNAPSHOT_DISK && vm_machine(op->c->vm);
+}
+
 static void on_end(void *arg)
 {
 	struct snapshot_op *op = arg;
@@ -305,7 +312,7 @@ static void on_end(void *arg)
 	}
 	if (op->err.code)
 		c->agent_thaws = false;
-	else if (op->order.kind == OP_CREATE && vm_machine(c->vm))
+	else if (has_shared_memory(op))
 		machine_gather_memory(vm_machine(c->vm));
 	vm_status(c->vm, &status);
 	note(op, status.state);
@@ -371,7 +378,7 @@ static bool is_stopped(const struct control *c)
 
 bool snapshot_op_has_disks(const struct control *c)
 {
-	return c->snapshot_op && c->snapshot_op->is_offline;
+	return c->snapshot_op && c->snapshot_op->has_disks;
 }
 
 static int check_start(const struct control *c,
@@ -415,6 +422,7 @@ static int prepare(struct snapshot_op **out, struct control *c,
 	op->order.take.progress = op->progress;
 	take_disk_sizes(op);
 	op->is_offline = order->kind == OP_CREATE && !vm_machine(c->vm);
+	op->has_disks = op->is_offline;
 	allow_pause(op);
 	*out = op;
 	return 0;

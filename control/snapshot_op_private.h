@@ -25,8 +25,10 @@ struct snapshot_op {
 	struct vm_actor actor;
 	char reason[CALL_TEXT_BYTES];
 	uint64_t began_ns;
-	bool is_begun;	 /* else it waits for the layers' thread */
-	bool is_offline; /* OP_CREATE: there is no machine */
+	bool is_begun; /* else it waits for the layers' thread */
+	/* OP_CREATE: there is no machine; and its disks are being used. */
+	bool is_offline;
+	_Atomic bool has_disks;
 
 	/* The VM's turn: what is asked, and what came of it. */
 	struct vm_request request;

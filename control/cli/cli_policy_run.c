@@ -105,11 +105,11 @@ static int take(struct cli_policy *p, struct told *t, struct err *e)
 	struct snapshot_meta m = { .disks = 0 };
 	char text[POLICY_TEXT_BYTES];
 	bool changed = true;
-	int r = 0;
+	int r;
 
 	policy_order(&p->policy, p->now_ns, &o);
-	if (p->policy.only_if_changed)
-		r = snapshot_disks_changed(p->vm.dir, &p->config, &changed, e);
+	/* Ones that are all the same would push out those that are not. */
+	r = snapshot_disks_changed(p->vm.dir, &p->config, &changed, e);
 	if (!r && changed)
 		r = cli_snapshot_take_offline(&p->vm, &o, &m, e);
 	if (!r && changed)
