@@ -350,11 +350,12 @@ static int set_item(const struct config_record *rec, void *record,
 
 /* What the option begins with: PATH, or KIND or KIND=NAME. */
 static int set_head(const struct config_record *rec, void *record,
-		    const char *who, char *item, struct err *e)
+		    uint64_t *seen, const char *who, char *item, struct err *e)
 {
 	char *name = rec->has_kind ? strchr(item, '=') : NULL;
 	int r;
 
+	*seen = name ? 3 : 1;
 	if (name)
 		*name++ = 0;
 	r = set_from_text(record, &rec->fields[0], who, item, e);
@@ -376,7 +377,7 @@ int config_record_option(struct vm_config *c, const struct config_row *row,
 	rec->init(room.bytes);
 	while (text && !r) {
 		text = next_item(text, item, sizeof(item));
-		r = is_head ? set_head(rec, room.bytes, who, item, e)
+		r = is_head ? set_head(rec, room.bytes, &seen, who, item, e)
 			    : set_item(rec, room.bytes, &seen, who, item, e);
 		is_head = false;
 	}

@@ -250,6 +250,7 @@ def names_follow_a_template_and_a_pattern(home):
     for text, why in (("every=61 * * * *", "'61' (character 1) is not in 0..59"),
                       ("nmae=x", "did you mean 'name'?"),
                       ("every=@daily,every=@hourly", "every: is there twice"),
+                      ("verify,verify=off", "verify: is there twice"),
                       ("every=@daily,pattern=x", "does not match 'x'")):
         done = home.amber("create", "--name", "bad", "--snapshots", text, guest("nonce"), status=2)
         check(why in done.err and done.err.count("\n") == 1, done)

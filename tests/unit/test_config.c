@@ -463,6 +463,30 @@ START_TEST(every_row_has_what_generators_need)
 }
 END_TEST
 
+START_TEST(a_key_of_an_option_is_given_once)
+{
+	static const struct {
+		const char *key, *text, *says;
+	} bad[] = {
+		{ "disk", "/d,path=/e", "path: is there twice" },
+		{ "disk", "/d,ro,ro", "ro: is there twice" },
+		{ "disk", "/d,serial=a,serial=b", "serial: is there twice" },
+		{ "net", "user,kind=isolated", "kind: is there twice" },
+		{ "snapshots", "every=@daily,every=@hourly",
+		  "every: is there twice" },
+	};
+	size_t i;
+
+	begin();
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_int_eq(set(bad[i].key, bad[i].text), -EINVAL);
+		ck_assert_msg(strstr(e.text, bad[i].says), "%s", e.text);
+	}
+	ck_assert_uint_eq(config.disks + config.nets, 0);
+	vm_config_fini(&config);
+}
+END_TEST
+
 START_TEST(a_disk_and_a_card_have_ids_of_their_own)
 {
 	begin();
@@ -526,6 +550,7 @@ int main(void)
 		depth_and_number_of_values_are_bounded,
 		a_configuration_needs_a_kernel_and_memory_that_is_there,
 		every_row_has_what_generators_need,
+		a_key_of_an_option_is_given_once,
 		a_disk_and_a_card_have_ids_of_their_own,
 		a_port_takes_no_socket_of_the_vms_own,
 		made_up_uuids_are_valid_and_differ,
