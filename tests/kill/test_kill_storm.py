@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VM's process killed at random times while it takes snapshots, goes back to
 them, deletes them, is suspended: what was there is there, what was being made
-is there in full or not at all, the VM starts again, and its guest, which checks
-two disks against its memory, finds nothing wrong.
+is there in full or not at all, what was said to be done is, the VM starts again,
+and its guest, which checks two disks against its memory, finds nothing wrong.
 
   test_kill_storm.py [--kills N] [--seed N]"""
 
@@ -32,10 +32,14 @@ class Storm:
         self.vm = self.twin.vm
         self.dice = random.Random(seed)
         self.took, self.log, self.names, self.outcomes = {}, [], 0, {}
+        self.is_suspended = False  # that was said
 
     def start(self):
         """Again, as long as the kernel has not let go of the disks."""
         due = time.monotonic() + START_S
+        if self.is_suspended:
+            kit.check(self.vm.state() == "suspended", "it was suspended, and is not")
+        self.is_suspended = False
         while True:
             done = subprocess.run([kit.AMBER, "start", "web"], env=self.vm.env, text=True,
                                   capture_output=True, timeout=120)
@@ -46,27 +50,46 @@ class Storm:
             time.sleep(0.01)
         return json.loads(self.vm.amber("info", "--json", "web"))["pid"]
 
+    def list(self):
+        """{name: (ID, its parent's)}, the current one's name"""
+        told = json.loads(self.vm.amber("snapshot", "list", "web", "--json"))
+        kit.check(not told["damaged"], "half a set is there")
+        names = {s["id"]: s["name"] for s in told["snapshots"]}
+        return ({s["name"]: (s["id"], s["parent"]) for s in told["snapshots"]},
+                names.get(told["current"], ""))
+
+    @staticmethod
+    def tree(there, name):
+        """It and all that came from it."""
+        found, more = set(), {name} & set(there)
+        while more:
+            found |= more
+            ids = {there[n][0] for n in found}
+            more = {n for n, (_, parent) in there.items() if parent in ids} - found
+        return found
+
     def choose(self, there):
-        """(command, names that may come, names that may go)"""
+        """(command, names that may come, names that may go, name in it)"""
         self.names += 1
         new, old = f"s{self.names}", self.dice.choice(sorted(there))
         words = ["create"] * 4 + ["restore", "safely", "rewind", "suspend"] + ["delete"] * 2
         word = self.dice.choice(words if len(there) < MOST else ["delete"])
         if word == "create":
             how = self.dice.choice(((), ("--incremental",), ("--kind", "disk")))
-            return ("snapshot", "create", "web", new, *how), {new}, set()
+            return ("snapshot", "create", "web", new, *how), {new}, set(), new
         if word in ("restore", "safely"):
             how = ("--no-safety",) if word == "restore" else ()
-            return ("snapshot", "restore", "web", old, *how), {"web-pre-restore"}, set()
+            return ("snapshot", "restore", "web", old, *how), {"web-pre-restore"}, set(), old
         if word == "delete":
             names = sorted(set(there) - {"base"}) or [new]
             name = self.dice.choice(names)
-            return ("snapshot", "delete", "web", name, "--children"), set(), set(names)
+            return (("snapshot", "delete", "web", name, "--children"), set(),
+                    self.tree(there, name), name)
         return (("snapshot", "rewind", "web") if word == "rewind" else ("suspend", "web"),
-                set(), set())
+                set(), set(), "")
 
     def run(self, pid, command):
-        """True: it was over before the kill."""
+        """What it was, and True: it has said that it is done."""
         word = command[1] if command[0] == "snapshot" else command[0]
         usual = self.took.get(word, UNTIL_S)
         began = time.monotonic()
@@ -87,6 +110,7 @@ class Storm:
             kit.check(word == "suspend", f"{command}: its process is gone")
         child.wait(60)
         self.outcomes.setdefault(word, [0, 0])[is_over] += 1
+        return word, child.returncode == 0
 
     def await_end(self, pid):
         due = time.monotonic() + START_S
@@ -101,15 +125,23 @@ class Storm:
             time.sleep(0.002)
 
     def kill(self, pid, before):
-        """Names of the sets that are there."""
-        command, come, go = self.choose(before)
+        """What is there then."""
+        command, come, go, name = self.choose(before)
         self.log.append(" ".join(command))
-        self.run(pid, command)
+        word, is_done = self.run(pid, command)
         self.await_end(pid)
-        after = set(self.twin.sets())
-        new = {n for n in after - before if not any(n.startswith(c) for c in come)}
-        kit.check("base" in after and before - go <= after, f"lost: {before - go - after}")
+        after, current = self.list()
+        gone, new = set(before) - set(after), set(after) - set(before)
+        new = {n for n in new if not any(n.startswith(c) for c in come)}
+        kit.check(gone <= go, f"lost: {gone - go}")
         kit.check(not new, f"where do {new} come from?")
+        if is_done and word == "create":
+            kit.check(current == name, f"{name} was taken, and is not there: {current}")
+        if is_done and word == "restore":
+            kit.check(current == name, f"went back to {name}, and is at {current}")
+        if is_done and word == "delete":
+            kit.check(not go & set(after), f"deleted, and there: {go & set(after)}")
+        self.is_suspended = is_done and word == "suspend"
         return after
 
     def look(self):
@@ -129,7 +161,7 @@ class Storm:
         self.twin.images_are_whole()
 
     def blow(self, kills):
-        names = set(self.twin.sets())
+        names, _ = self.list()
         for n in range(1, kills + 1):
             pid = self.start()
             if n % LOOK == 0:
