@@ -167,6 +167,11 @@ int restore_open(struct restore **out, int dir, const struct vm_config *config,
 	return error;
 }
 
+void restore_keep(struct restore *r)
+{
+	r->order.disk = NULL;
+}
+
 const struct snapshot_meta *restore_meta(const struct restore *r)
 {
 	return &r->meta;

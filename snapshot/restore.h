@@ -46,6 +46,9 @@ int restore_part_parse(const char *text, enum restore_part *part,
 int restore_open(struct restore **out, int dir, const struct vm_config *config,
 		 const struct restore_order *order, struct err *e);
 
+/* It outlives what its order pointed to. */
+void restore_keep(struct restore *r);
+
 const struct snapshot_meta *restore_meta(const struct restore *r);
 
 /*
