@@ -85,12 +85,17 @@ static void split(bool is_tracked)
 	close(image);
 }
 
-static void gather(void)
+/* Until so much is in huge pages: one that the kernel is busy with is left. */
+static void gather(unsigned long kib)
 {
 	struct ram_gather *g;
+	int tries;
 
-	ck_assert_int_eq(ram_gather_start(&g, &ram), 0);
-	ram_gather_wait(g);
+	for (tries = 0; tries < 50 && huge_kib() < kib; tries++) {
+		ck_assert_int_eq(ram_gather_start(&g, &ram), 0);
+		ram_gather_wait(g);
+	}
+	ck_assert_uint_eq(huge_kib(), kib);
 }
 
 START_TEST(memory_is_in_huge_pages_again_after_a_snapshot)
@@ -98,8 +103,7 @@ START_TEST(memory_is_in_huge_pages_again_after_a_snapshot)
 	set_up();
 	split(false);
 	ck_assert_uint_lt(huge_kib(), all_kib());
-	gather();
-	ck_assert_uint_eq(huge_kib(), all_kib());
+	gather(all_kib());
 	is_as_filled();
 	ram_destroy(&ram);
 }
@@ -110,8 +114,7 @@ START_TEST(memory_that_was_given_back_is_not_taken_again)
 	set_up();
 	split(false);
 	ram_discard(&ram, ram.host + 4 * MIB + PAGE, PAGE);
-	gather();
-	ck_assert_uint_eq(huge_kib(), all_kib() - 2048);
+	gather(all_kib() - 2048);
 	ck_assert_uint_eq(ram_resident_bytes(&ram), ram.bytes - FROM - PAGE);
 	ram_destroy(&ram);
 }
