@@ -87,7 +87,7 @@ static void done(void *ctx, const struct vm_result *result)
 	call_finish(call);
 }
 
-void api_command(struct call *call)
+static void submit(struct call *call)
 {
 	struct vm_request request = {
 		.command = command_of(call),
@@ -101,12 +101,35 @@ void api_command(struct call *call)
 		.ctx = call,
 	};
 
-	/* A machine would open what is being worked on. */
-	if (snapshot_op_has_disks(call->control)) {
-		call_problem(call, PROBLEM_BUSY,
-			     "a snapshot of its disks is being taken");
-		return;
-	}
 	text_copy(request.reason, sizeof(request.reason), call->text);
 	vm_submit(call->control->vm, &request);
+}
+
+static void cancel_wait(struct call *call)
+{
+	call_list_remove(&call->control->disk_calls, call);
+	call_problem(call, PROBLEM_ENDING, "the VM ends");
+	call_finish(call);
+}
+
+void api_command(struct call *call)
+{
+	/* A machine would open what is being worked on. */
+	if (!snapshot_op_has_disks(call->control)) {
+		submit(call);
+		return;
+	}
+	call->cancel = cancel_wait;
+	call_list_add(&call->control->disk_calls, call);
+}
+
+void control_disks_free(struct control *c)
+{
+	struct call *call;
+
+	while ((call = c->disk_calls)) {
+		call_list_remove(&c->disk_calls, call);
+		call->cancel = NULL;
+		submit(call);
+	}
 }

@@ -73,6 +73,7 @@ struct control {
 
 	struct ops ops;
 	struct snapshot_op *snapshot_op; /* owned; NULL: none under way */
+	struct call *disk_calls; /* commands that wait until it lets go */
 	struct hand *hand;	 /* owned; does it; NULL: there was none yet */
 	struct restore *at_hand; /* owned; rewound to last; NULL: none */
 	char at_hand_what[SNAPSHOT_NAME_MAX + 1]; /* what was asked for */
@@ -115,6 +116,9 @@ void control_hang_up(struct control *c); /* api_attach.c */
 
 /* An actor of the API, from the caller's credentials. */
 struct vm_actor control_actor(const struct peer *peer);
+
+/* Nobody but a machine uses the disks: commands wait no longer. */
+void control_disks_free(struct control *c); /* api_command.c */
 
 /* Puts a record into the journal and tells the watchers. */
 void control_note(struct control *c, const struct event_note *note);

@@ -121,6 +121,19 @@ int snapshot_op_is_wanted(struct snapshot_op *op, struct err *e)
 		       : 0;
 }
 
+static void on_disks_free(void *ctx)
+{
+	struct snapshot_op *op = ctx;
+
+	control_disks_free(op->c);
+}
+
+void snapshot_op_disks_free(struct snapshot_op *op)
+{
+	op->has_disks = false;
+	loop_post(op->c->loop, &op->disks_msg);
+}
+
 int snapshot_op_freeze(struct snapshot_op *op, struct err *e)
 {
 	int r = wait_for_loop(op, &op->freeze_msg, e);
@@ -322,6 +335,7 @@ static void on_end(void *arg)
 	op_free(op);
 	if (ended)
 		ended(ctx, &err);
+	control_disks_free(c);
 	layer_op_start(c);
 }
 
@@ -412,6 +426,7 @@ static int prepare(struct snapshot_op **out, struct control *c,
 	op->submit_msg = (struct loop_msg){ .run = on_submit, .ctx = op };
 	op->freeze_msg = (struct loop_msg){ .run = on_freeze, .ctx = op };
 	op->end_msg = (struct loop_msg){ .run = on_end, .ctx = op };
+	op->disks_msg = (struct loop_msg){ .run = on_disks_free, .ctx = op };
 	sem_init(&op->answered, 0, 0);
 	buf_init(&op->config, CONFIG_BYTES);
 	if (order->kind != OP_REWIND) {
@@ -526,6 +541,7 @@ void snapshot_op_abandon(struct control *c)
 	loop_unpost(c->loop, &op->submit_msg);
 	loop_unpost(c->loop, &op->freeze_msg);
 	loop_unpost(c->loop, &op->end_msg);
+	loop_unpost(c->loop, &op->disks_msg);
 	c->snapshot_op = NULL;
 	op_free(op);
 }

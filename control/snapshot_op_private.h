@@ -44,7 +44,7 @@ struct snapshot_op {
 	bool may_be_frozen; /* the loop's: to be thawed */
 	struct err agent_err;
 
-	struct loop_msg submit_msg, freeze_msg, end_msg;
+	struct loop_msg submit_msg, freeze_msg, end_msg, disks_msg;
 
 	/* The outcome, for the loop. */
 	struct err err;
@@ -62,6 +62,8 @@ struct snapshot_op {
 int snapshot_op_is_wanted(struct snapshot_op *op, struct err *e);
 /* The guest's file systems are consistent on its disks, until ask_vm(). */
 int snapshot_op_freeze(struct snapshot_op *op, struct err *e);
+/* Its disks are not used any more: the VM may be started. */
+void snapshot_op_disks_free(struct snapshot_op *op);
 /* op->request; 0 when the VM has done it. */
 int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e);
 /* What it has said. */

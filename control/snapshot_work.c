@@ -63,7 +63,7 @@ static int take_offline(struct snapshot_op *op, struct err *e)
 	if (!r)
 		r = snapshot_offline(op->c->dir, config, &op->order.take, &m,
 				     e);
-	op->has_disks = false;
+	snapshot_op_disks_free(op);
 	if (!r) {
 		op->set = snapshot_meta_json(&m);
 		snprintf(op->text, sizeof(op->text),

@@ -77,6 +77,18 @@ def stopped_vm_whose_process_waits_has_its_disks_kept(home):
     equal(len(judge(image)), 2)
 
 
+def start_waits_while_the_disks_are_being_kept(home):
+    image = twin_disk(home, 200)
+    await_end(home)
+    for n in range(5):
+        child = home.start("snapshot", "create", "twin", f"s{n}")
+        time.sleep(0.002 * n)
+        home.amber("start", "twin")
+        child.wait(60)
+        await_end(home)
+    judge(image)
+
+
 def vm_is_started_from_a_snapshot_warm_or_cold(home):
     image = twin_disk(home, 3000, ends="exit")
     home.amber("snapshot", "create", "twin", "one")
@@ -299,6 +311,7 @@ if __name__ == "__main__":
          snapshot_of_the_disk_alone_boots_from_it,
          stopped_vm_has_its_disks_kept,
          stopped_vm_whose_process_waits_has_its_disks_kept,
+         start_waits_while_the_disks_are_being_kept,
          vm_is_started_from_a_snapshot_warm_or_cold,
          parts_come_back_alone,
          damage_anywhere_is_found_by_verify,
