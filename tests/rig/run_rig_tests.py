@@ -33,6 +33,7 @@ import rig
 
 SKIPPED = 77
 SILENCE_S, LIMIT_S = 300, 1200  # of one job
+CYCLE_S = 60  # that each of --cycles adds to the limit
 TRIES = 3
 LOADED_AT_RUN_TIME = ["libcurl.so.4"]  # by amber, with dlopen
 DISK_GUEST = ["vmlinuz", "initrd-disk.img", "root.raw"]
@@ -159,7 +160,7 @@ def missing(build):
     return None
 
 
-def run_job(name, build, show, words="", tries=TRIES):
+def run_job(name, build, show, words="", tries=TRIES, limit=LIMIT_S):
     """One job, from the start again when the rig itself has stopped: then it
     has said nothing about amber."""
     script, needs, options = JOBS[name]
@@ -171,7 +172,7 @@ def run_job(name, build, show, words="", tries=TRIES):
     try:
         rig.run(text, what_to_put(build, needs), write=report.write,
                 shape=machine.Shape(**options),
-                silence=SILENCE_S, limit=LIMIT_S,
+                silence=SILENCE_S, limit=limit,
                 loads=LOADED_AT_RUN_TIME,
                 files=[os.path.join(parts.ROOT, "build/guests/linux", leaf)
                        for leaf in needs if leaf in LARGE])
@@ -180,7 +181,7 @@ def run_job(name, build, show, words="", tries=TRIES):
         if tries > 1:
             show("rig job %s: again, for %s" % (
                 name, trouble.replace("\n", "\n  | ")))
-            return run_job(name, build, show, words, tries - 1)
+            return run_job(name, build, show, words, tries - 1, limit)
     except (TimeoutError, machine.RigError, OSError,
             parts.debian.PartsError) as error:
         trouble = str(error)
@@ -266,7 +267,8 @@ def main():
     words += "export CYCLES=%d\n" % options.cycles if options.cycles else ""
     at_once = min(len(names), len(os.sched_getaffinity(0)))
     if at_once == 1:
-        reports = [run_job(name, options.build, show, words)
+        limit = LIMIT_S + CYCLE_S * (options.cycles or 0)
+        reports = [run_job(name, options.build, show, words, limit=limit)
                    for name in names]
     else:
         reports = run_side_by_side(names, options.build, show, words, at_once)

@@ -66,6 +66,11 @@ evidence() {
 	amber log "$vm" | tail -n 40
 }
 
+# sign_of_life WORDS...: from within a promise that takes long.
+sign_of_life() {
+	echo "$@" >"/proc/$$/fd/1"
+}
+
 # equal WHAT EXPECTED FOUND
 equal() {
 	[ "$2" = "$3" ] && return

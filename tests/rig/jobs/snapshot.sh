@@ -136,6 +136,7 @@ cycles() {
 			echo "in cycle $turn"
 			return 1
 		fi
+		sign_of_life "cycle $turn"
 	done
 }
 
@@ -204,6 +205,7 @@ reloads() {
 	while [ $turn -lt "$RELOADS" ]; do
 		turn=$((turn + 1))
 		reload || return
+		sign_of_life "reload $turn"
 	done
 	goes_on && reload && goes_on
 }
