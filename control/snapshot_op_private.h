@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An operation's insides: snapshot_op.c has the thread and the loop's part,
- * snapshot_work.c what the thread does.
+ * An operation's insides: snapshot_op.c has its life, snapshot_work.c what its
+ * thread does, snapshot_turn.c what the loop does for that.
  */
 #ifndef AMBER_CONTROL_SNAPSHOT_OP_PRIVATE_H
 #define AMBER_CONTROL_SNAPSHOT_OP_PRIVATE_H
@@ -56,7 +56,7 @@ struct snapshot_op {
 	bool is_unchanged;
 };
 
-/* --- for the thread: the loop does it, the thread waits ---------------- */
+/* --- snapshot_turn.c, for the thread: the loop does it, the thread waits - */
 
 /* -ECANCELED: somebody has ended it. */
 int snapshot_op_is_wanted(struct snapshot_op *op, struct err *e);
@@ -68,6 +68,18 @@ void snapshot_op_disks_free(struct snapshot_op *op);
 int snapshot_op_ask_vm(struct snapshot_op *op, struct err *e);
 /* What it has said. */
 int snapshot_op_answer(const struct snapshot_op *op, struct err *e);
+
+/* --- and for the loop -------------------------------------------------- */
+
+void snapshot_turn_init(struct snapshot_op *op);
+/* op->request, without the thread: snapshot_again_answered() follows. */
+void snapshot_turn_begin(struct snapshot_op *op);
+/* File systems that are frozen, or may be, are not. */
+void snapshot_turn_thaw(struct snapshot_op *op);
+/* The loop ends before it comes to what it was asked. */
+void snapshot_turn_abandon(struct snapshot_op *op);
+
+/* --- snapshot_work.c ------------------------------------------------------ */
 
 /* What was ordered; the outcome is in op. On the thread. */
 int snapshot_work(struct snapshot_op *op, struct err *e);
