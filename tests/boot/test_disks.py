@@ -349,7 +349,8 @@ def what_is_no_disk_is_refused_in_one_line():
                 (lambda: None, ",format=vmdk", "'vmdk' is not one of raw, qcow2"),
                 (lambda: None, ",frmat=raw", "did you mean 'format'?"),
                 (lambda: None, ",bps=-1", "bps"),
-                (lambda: None, ",id=a,id=b,queues=9", "1..8"),
+                (lambda: None, ",id=a,queues=9", "1..8"),
+                (lambda: None, ",id=a,id=b", "id: is there twice"),
                 (lambda: None, ",serial=012345678901234567890", "limit is 20")):
             make()
             status, _, text = run("blk-info", "", "--disk", image.path + option)
