@@ -36,7 +36,6 @@ void snapshot_again_keep(struct snapshot_op *op)
 		snapshot_again_drop(c);
 	if (!op->opened)
 		return;
-	restore_keep(op->opened);
 	c->at_hand = op->opened; /* the one before was dropped */
 	op->opened = NULL;
 	text_copy(c->at_hand_what, sizeof(c->at_hand_what), op->order.what);

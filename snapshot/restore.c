@@ -158,18 +158,16 @@ int restore_open(struct restore **out, int dir, const struct vm_config *config,
 	r->config = config;
 	buf_init(&r->state, MACHINE_STATE_BYTES);
 	r->order = *order;
-	error = open_all(r, order->what, e);
 	r->order.what = NULL;
+	if (order->disk)
+		r->order.disk = r->only = strdup(order->disk);
+	error = order->disk && !r->only ? err_sys(e, -ENOMEM, "restore")
+					: open_all(r, order->what, e);
 	if (error)
 		restore_close(r);
 	else
 		*out = r;
 	return error;
-}
-
-void restore_keep(struct restore *r)
-{
-	r->order.disk = NULL;
 }
 
 const struct snapshot_meta *restore_meta(const struct restore *r)
@@ -310,5 +308,6 @@ void restore_close(struct restore *r)
 	journal_fini(&r->undo);
 	buf_fini(&r->state);
 	snapshot_meta_fini(&r->meta);
+	free(r->only);
 	free(r);
 }

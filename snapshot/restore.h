@@ -38,16 +38,14 @@ int restore_part_parse(const char *text, enum restore_part *part,
 		       const char **disk, struct err *e);
 
 /*
- * dir (the VM's), config: borrowed until restore_close(). Errors: -ENOENT (no
+ * dir (the VM's), config: borrowed until restore_close(); order for the call
+ * only. Errors: -ENOENT (no
  * such snapshot, a layer is missing), -EBADMSG (damaged: says what), -EINVAL
  * (another VM's, other disks; no such part), -ESTALE (memory alone, but a disk
  * was changed).
  */
 int restore_open(struct restore **out, int dir, const struct vm_config *config,
 		 const struct restore_order *order, struct err *e);
-
-/* It outlives what its order pointed to. */
-void restore_keep(struct restore *r);
 
 const struct snapshot_meta *restore_meta(const struct restore *r);
 

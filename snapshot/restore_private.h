@@ -11,7 +11,8 @@ struct restore {
 	int dir;			/* borrowed */
 	const struct vm_config *config; /* borrowed */
 	struct snapshot_meta meta;	/* owned */
-	struct restore_order order;	/* but what */
+	struct restore_order order;	/* but what; its disk is only */
+	char *only;			/* owned; NULL: all of them */
 	bool has_machine;		/* it is built from state and memory */
 	struct buf state;
 	struct ram_images memory; /* owned */
