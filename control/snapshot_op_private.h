@@ -6,7 +6,6 @@
 #ifndef AMBER_CONTROL_SNAPSHOT_OP_PRIVATE_H
 #define AMBER_CONTROL_SNAPSHOT_OP_PRIVATE_H
 
-#include <pthread.h>
 #include <semaphore.h>
 
 #include "base/progress.h"

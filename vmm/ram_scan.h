@@ -11,8 +11,7 @@
 
 #include "base/err.h"
 
-/* Kinds of pages. */
-/* Of WRITTEN, ZERO and HUGE an older kernel knows nothing. */
+/* Kinds of pages; of WRITTEN, ZERO and HUGE an older kernel knows nothing. */
 #define RAM_SCAN_WRITTEN (1u << 1) /* not write-protected by a userfaultfd */
 #define RAM_SCAN_FILE	 (1u << 2) /* a page of a file's, not of our own */
 #define RAM_SCAN_PRESENT (1u << 3)
