@@ -87,6 +87,7 @@ in_guest() {
 }
 
 # Files that are written, synced, dropped from memory and read again for ever.
+# The count is renamed into its place: never seen half-written.
 # shellcheck disable=SC2016 # the guest's shell expands them
 verifier='
 mkdir -p /var/tmp/v; n=0
@@ -95,7 +96,7 @@ while :; do
 	head -c 200000 /dev/urandom >/run/v; s=$(sha256sum </run/v)
 	cp /run/v $f; sync; echo 3 >/proc/sys/vm/drop_caches
 	[ "$s" = "$(sha256sum <$f)" ] || echo $n >>/run/bad
-	echo $n >/run/turns
+	echo $n >/run/turn; mv /run/turn /run/turns
 done'
 
 turns() {
@@ -113,7 +114,8 @@ has_turned() {
 }
 
 back_and_forth() {
-	in_guest "($verifier) >/dev/null 2>&1 &" && sleep 1 && verifies || return
+	in_guest "echo 0 >/run/turns; ($verifier) >/dev/null 2>&1 &" &&
+		verifies || return
 	amber snapshot create "$vm" one && verifies || return
 	for how in "restore $vm one --no-safety" "restore $vm one --no-safety" \
 		"rewind $vm" "rewind $vm" "rewind $vm" "rewind $vm" \

@@ -52,7 +52,7 @@ while :; do
 	head -c 100000 /dev/urandom >/run/v; s=$(sha256sum </run/v)
 	cp /run/v $f; sync; echo 3 >/proc/sys/vm/drop_caches
 	[ "$s" = "$(sha256sum <$f)" ] || echo $n >>/run/bad
-	echo $n >/run/turns
+	echo $n >/run/turn; mv /run/turn /run/turns
 done'
 
 # One connection. Each line has a number and a checksum of it, and comes back
@@ -64,12 +64,13 @@ while :; do
 	n=$((n + 1)); line="$n $(echo $n | sha256sum)"
 	echo "$line"; read -r back || { echo "$n: ended" >>/run/bad; exit; }
 	[ "$line" = "$back" ] || echo "$n: $back" >>/run/bad
-	echo $n >/run/talk; sleep 0.2
+	echo $n >/run/line; mv /run/line /run/talk; sleep 0.2
 done'
 
 begin_work() {
 	in_guest 'dmesg -c >/dev/null' &&
 		in_guest "ip link set eth0 up && ip addr add $GUEST/24 dev eth0" &&
+		in_guest "echo 0 | tee /run/turns >/run/talk" &&
 		in_guest "($verifier) >/dev/null 2>&1 &" &&
 		in_guest "echo '$talker' >/run/talker.sh" &&
 		in_guest "socat TCP:$HOST:$PORT 'EXEC:sh /run/talker.sh' \
