@@ -24,6 +24,12 @@
 /* What a round does inline at most before it looks at events again. */
 #define ROUND_STEPS 64
 #define ROUND_BYTES (1U << 20)
+/*
+ * Direct transfers are begun together, a quarter of what runs and at most so
+ * many, while enough others run to keep the storage busy (docs/decisions/0018).
+ */
+#define BATCH_SHARE 4
+#define BATCH_MAX   8
 /* In one system call; the kernel's own limit is 2 GiB - 4 KiB. */
 #define STEP_BYTES (1U << 30)
 /* Written at once where a file system can't zero a range. */
@@ -288,12 +294,29 @@ static bool has_budget(const struct ioq *q)
 	return q->inline_steps < ROUND_STEPS && q->inline_bytes < ROUND_BYTES;
 }
 
+/*
+ * A step that ends asks again, so nothing is held for ever; what the page
+ * cache may have, or a sync, holds nothing back.
+ */
+static bool awaits_batch(const struct ioq *q)
+{
+	unsigned int batch = MIN(q->running / BATCH_SHARE, BATCH_MAX), n = 0;
+	const struct io *io;
+
+	for (io = q->waiting.first; io && n < batch; io = io->next, n++)
+		if (!io->direct || !is_transfer(io))
+			return false;
+	return n < batch;
+}
+
 static void start_steps(struct ioq *q)
 {
 	struct io *io;
 
 	q->inline_steps = 0;
 	q->inline_bytes = 0;
+	if (awaits_batch(q))
+		return;
 	while (q->running < q->depth && has_budget(q)) {
 		io = take_first(&q->waiting);
 		if (!io)
@@ -341,7 +364,8 @@ static uint64_t time_left(uint64_t end_ns)
 /* More can be begun, or is to be told, without any waiting. */
 static bool is_busy(const struct ioq *q)
 {
-	return q->finished.first || (q->waiting.first && q->running < q->depth);
+	return q->finished.first ||
+	       (q->waiting.first && q->running < q->depth && !awaits_batch(q));
 }
 
 int ioq_run(struct ioq *q, uint64_t timeout_ns)

@@ -76,7 +76,10 @@ const char *ioq_engine_name(const struct ioq *q);
 /* Can io_uring be used by this process here? 0, or why not. Any thread. */
 int ioq_available(struct err *e);
 
-/* Queues io; it begins at the latest in the next ioq_run(). */
+/*
+ * Queues io; it begins at the latest in the next ioq_run(), a direct transfer
+ * while many others run with a few more of its kind (docs/decisions/0018).
+ */
 void ioq_submit(struct ioq *q, struct io *io);
 /* Executes nothing: the next ioq_run() calls done(io, error). */
 void ioq_conclude(struct ioq *q, struct io *io, int error);
