@@ -187,8 +187,8 @@ int file_make_dirs(const char *path, mode_t mode, struct err *e)
 static int remove_entry(int dir, const char *name, dev_t dev,
 			unsigned int depth);
 
-/* Empties the directory fd and closes it. */
-static int empty_dir(int fd, dev_t dev, unsigned int depth)
+/* Empties the directory fd, but for an entry that is kept, and closes it. */
+static int empty_dir(int fd, dev_t dev, unsigned int depth, const char *kept)
 {
 	struct dirent *entry;
 	int first = 0, r;
@@ -201,7 +201,8 @@ static int empty_dir(int fd, dev_t dev, unsigned int depth)
 	}
 	while ((entry = readdir(d)) != NULL) {
 		if (strcmp(entry->d_name, ".") == 0 ||
-		    strcmp(entry->d_name, "..") == 0)
+		    strcmp(entry->d_name, "..") == 0 ||
+		    (kept && strcmp(entry->d_name, kept) == 0))
 			continue;
 		r = remove_entry(dirfd(d), entry->d_name, dev, depth);
 		if (r && !first)
@@ -230,7 +231,7 @@ static int remove_entry(int dir, const char *name, dev_t dev,
 		close(fd);
 		return -EXDEV;
 	}
-	r = empty_dir(fd, dev, depth + 1);
+	r = empty_dir(fd, dev, depth + 1, NULL);
 	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT && !r)
 		r = -errno;
 	return r;
@@ -245,4 +246,20 @@ int file_remove_tree(int dir, const char *name, struct err *e)
 		return errno == ENOENT ? 0 : err_sys(e, -errno, "%s", name);
 	r = remove_entry(dir, name, st.st_dev, 0);
 	return r ? err_sys(e, r, "%s: can't remove it", name) : 0;
+}
+
+int file_empty_dir(int dir, const char *kept, struct err *e)
+{
+	int fd = file_open_dir(dir, ".", e), r;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0) {
+		r = -errno;
+		close(fd);
+	} else {
+		r = empty_dir(fd, st.st_dev, 0, kept);
+	}
+	return r ? err_sys(e, r, "a directory can't be emptied") : 0;
 }

@@ -58,4 +58,7 @@ int file_make_dirs(const char *path, mode_t mode, struct err *e);
  */
 int file_remove_tree(int dir, const char *name, struct err *e);
 
+/* The same with all that is in the open directory dir, but for one entry. */
+int file_empty_dir(int dir, const char *kept, struct err *e);
+
 #endif

@@ -462,7 +462,10 @@ static void report_end(const struct vmm *v)
 		fprintf(stderr, "amber-vmm: %s\n", v->end.text);
 }
 
-/* Removes the VM's directory, if the path still leads to it. */
+/*
+ * Removes the VM's directory, if the path still leads to it. Its lock is the
+ * last to go: who waits for our end must not take us for ended before.
+ */
 static void remove_dir(struct vmm *v)
 {
 	const char *path = v->opt->dir;
@@ -483,7 +486,8 @@ static void remove_dir(struct vmm *v)
 	if (fstat(v->dir, &here) == 0 &&
 	    fstatat(parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    here.st_dev == there.st_dev && here.st_ino == there.st_ino &&
-	    file_remove_tree(parent, name, &e))
+	    (file_empty_dir(v->dir, VMDIR_LOCK, &e) ||
+	     file_remove_tree(parent, name, &e)))
 		fprintf(stderr, "amber-vmm: %s\n", e.text);
 	close(parent);
 }

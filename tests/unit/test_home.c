@@ -274,6 +274,26 @@ START_TEST(removal_does_not_follow_links)
 }
 END_TEST
 
+START_TEST(emptied_around_the_lock_a_vm_still_lives)
+{
+	int dir, lock;
+
+	begin();
+	dir = home_create_vm(&home, "vm", &e);
+	lock = vmdir_lock(dir, "vm", &e);
+	ck_assert_int_eq(mkdirat(dir, "full", 0700), 0);
+	close(openat(dir, "full/file", O_WRONLY | O_CREAT, 0600));
+	ck_assert_int_eq(file_empty_dir(dir, VMDIR_LOCK, &e), 0);
+	ck_assert_int_eq(vmdir_locked(dir, NULL), 1);
+	ck_assert_int_lt(faccessat(dir, "full", F_OK, 0), 0);
+	ck_assert_int_eq(unlinkat(dir, VMDIR_LOCK, 0), 0);
+	ck_assert_int_eq(home_remove_vm(&home, "vm", &e), 0);
+	close(lock);
+	close(dir);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -287,6 +307,7 @@ int main(void)
 		a_failed_commit_leaves_the_old_file_and_no_temporary,
 		only_regular_files_within_the_limit_are_read,
 		removal_does_not_follow_links,
+		emptied_around_the_lock_a_vm_still_lives,
 	};
 
 	return SUITE_RUN("home", tests);
