@@ -280,7 +280,7 @@ class HungStorage:
         return os.path.exists(self.mounted) and os.stat(self.mounted).st_size > 0
 
     def __enter__(self):
-        due = time.monotonic() + 5
+        due = time.monotonic() + 60
         while not self.is_there() and self.server.poll() is None and time.monotonic() < due:
             time.sleep(0.01)
         return self

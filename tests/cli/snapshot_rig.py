@@ -19,7 +19,7 @@ def lines(home, name):
 
 
 def await_true(what, text="it does not happen"):
-    due = time.monotonic() + 30
+    due = time.monotonic() + 120
     while not what():
         check(time.monotonic() < due, text)
         time.sleep(0.01)

@@ -202,8 +202,7 @@ def increments_are_small_and_go_back_as_a_chain(home):
 def snapshot_is_finished_though_the_guest_has_ended(home):
     create(home, "web", "ring3", "mib=300 rounds=0", memory="512M", ends="exit")
     home.amber("start", "web")
-    await_true(lambda: "ready" in home.amber("log", "web").out)
-    time.sleep(1)
+    await_true(lambda: "round=1" in home.amber("log", "web").out)
     child = home.start("snapshot", "create", "web", "one")
     await_true(lambda: any(n.endswith(".new") for n in
                            os.listdir(home.path("web", "snapshots")))
