@@ -15,8 +15,6 @@
 #include "base/sched.h"
 #include "base/thread.h"
 
-#define LOOK_NS (200 * NS_PER_US)
-
 struct hand {
 	pthread_t thread;
 	sem_t news;
@@ -27,7 +25,7 @@ struct hand {
 
 static void look(struct hand *h)
 {
-	uint64_t end = clock_mono_ns() + LOOK_NS;
+	uint64_t end = clock_mono_ns() + HAND_LOOK_NS;
 
 	while (!h->work && !h->is_ending && clock_mono_ns() < end)
 		sched_yield(); /* who is to give it may need this CPU */

@@ -11,7 +11,12 @@
 
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/err.h"
+
+/* How long each side of such work looks for the other one before it sleeps:
+ * docs/decisions/0016. */
+#define HAND_LOOK_NS (200 * NS_PER_US)
 
 struct hand;
 

@@ -6,12 +6,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hand.h"
 #include "control/agent.h"
 #include "control/limits.h"
 #include "control/snapshot_op_private.h"
 #include "control/text.h"
-
-#define LOOK_NS (200 * NS_PER_US)
 
 static void on_thawed(void *ctx, const json_t *ret, const struct err *e)
 {
@@ -43,7 +42,7 @@ static void on_answer(void *ctx, const struct vm_result *result)
 	}
 	sem_post(&op->answered);
 	if (op->order.kind == OP_REWIND) /* little is left to do */
-		loop_expect(op->c->loop, LOOK_NS);
+		loop_expect(op->c->loop, HAND_LOOK_NS);
 }
 
 static void expect_answer(struct snapshot_op *op)

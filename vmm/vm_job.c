@@ -11,7 +11,6 @@
 #include "vmm/vm_private.h"
 
 #define STACK_BYTES (256 << 10)
-#define LOOK_NS	    (200 * NS_PER_US) /* for the end of a moment */
 
 static void on_refused(void *ctx, const char *path, const struct err *why)
 {
@@ -143,7 +142,7 @@ void vm_build(struct vm *vm, enum vm_job_kind kind)
 	vm->machine = NULL;
 	if (kind == JOB_STILL) {
 		hand_give(vm->hand, still_main, vm);
-		loop_expect(vm->loop, LOOK_NS);
+		loop_expect(vm->loop, HAND_LOOK_NS);
 		return;
 	}
 	pthread_attr_init(&attr);
