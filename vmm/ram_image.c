@@ -14,13 +14,11 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "vmm/ram_scan.h"
 #include "vmm/ram_share.h"
 
 #define PAGE	    4096ULL
-#define WINDOW	    (RAM_GRANULE_MAX / 4096) /* pages looked at together */
-#define PM_PRESENT  (UINT64_C(1) << 63)
-#define PM_SWAPPED  (UINT64_C(1) << 62)
-#define PM_FILE	    (UINT64_C(1) << 61)
+#define WINDOW	    (RAM_GRANULE_MAX / 4096) /* pages */
 #define WRITE_BYTES (1u << 20)
 #define FLUSH_BYTES (8u << 20)
 
@@ -35,27 +33,34 @@ struct writer {
 	struct ram_image_figures *figures;
 	struct err *e;
 	uint64_t flushed, unflushed; /* the disk has been told to write */
-	uint64_t entry[WINDOW];
-	bool has[WINDOW]; /* pages of the window that are to be looked at */
+	uint8_t *window;	     /* pages looked at together */
+	bool has[WINDOW]; /* those of them that may have to be written */
 };
 
 /* --- what there is --------------------------------------------------- */
 
-static int read_pagemap(struct writer *w, const uint8_t *host, unsigned int n)
+static int has_run(void *ctx, uint8_t *host, uint64_t bytes, struct err *e)
 {
-	off_t at = (off_t)((uintptr_t)host / PAGE * sizeof(w->entry[0]));
-	ssize_t want = (ssize_t)(n * sizeof(w->entry[0]));
-	unsigned int i;
+	struct writer *w = ctx;
+	uint64_t first = (uint64_t)(host - w->window) / PAGE, i;
 
-	if (pread(w->pagemap, w->entry, (size_t)want, at) != want)
-		return err_sys(w->e, errno ? -errno : -EIO,
-			       "/proc/self/pagemap");
-	for (i = 0; i < n; i++) {
-		w->has[i] = w->entry[i] & (PM_PRESENT | PM_SWAPPED);
-		if (w->shows_base && w->entry[i] & PM_FILE)
-			w->has[i] = false;
-	}
+	(void)e;
+	for (i = first; i < first + bytes / PAGE; i++)
+		w->has[i] = true;
 	return 0;
+}
+
+static int look_at_pages(struct writer *w, unsigned int n)
+{
+	const struct ram_scan touched = {
+		.any = RAM_SCAN_PRESENT | RAM_SCAN_SWAPPED,
+		.none = w->shows_base ? RAM_SCAN_FILE : 0,
+		.found = has_run,
+		.ctx = w,
+	};
+
+	memset(w->has, 0, sizeof(w->has));
+	return ram_scan(w->pagemap, &touched, w->window, n * PAGE, w->e);
 }
 
 static int add_file(struct writer *w, int fd, uint64_t gpa, unsigned int n)
@@ -106,7 +111,8 @@ static int look(struct writer *w, uint64_t gpa, const uint8_t *host,
 		look_up(w, host, n);
 		return 0;
 	}
-	r = read_pagemap(w, host, n);
+	w->window = w->job->ram->host + (host - w->job->ram->host);
+	r = look_at_pages(w, n);
 	if (!r)
 		r = add_images(w, w->job->ram, gpa, n);
 	if (!r)
