@@ -228,6 +228,8 @@ int cli_number(const struct cli *cli, enum cli_opt id, uint64_t min,
 /* Seconds, fractions allowed ("0.5"), into *ms; 0 when not given. */
 int cli_seconds(const struct cli *cli, enum cli_opt id, uint32_t *ms,
 		struct err *e);
+/* Can it be a regular expression for the console? 0 when not given. */
+int cli_regex(const struct cli *cli, enum cli_opt id, struct err *e);
 
 /* Runs one command line; the exit status. Nothing is printed after it. */
 int cli_run(int argc, char **argv);

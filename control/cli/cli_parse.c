@@ -12,6 +12,7 @@
 #include "control/config_value.h"
 #include "control/nearest.h"
 #include "control/text.h"
+#include "vmm/matcher.h"
 
 #define CANDIDATES_MAX 64
 
@@ -341,6 +342,26 @@ int cli_number(const struct cli *cli, enum cli_opt id, uint64_t min,
 			       (unsigned long long)min,
 			       (unsigned long long)max);
 	*out = v;
+	return 0;
+}
+
+int cli_regex(const struct cli *cli, enum cli_opt id, struct err *e)
+{
+	const char *text = cli_value(cli, id);
+	struct matcher *m;
+	int r;
+
+	if (!text)
+		return 0;
+	if (!*text || strlen(text) > VM_REGEX_MAX)
+		return err_set(e, -EINVAL, "%s: --%s takes 1 to %d characters",
+			       cli->command->name, cli_option(id)->name,
+			       VM_REGEX_MAX);
+	r = matcher_create(&m, text, e);
+	if (r)
+		return err_prefix(e, "%s: --%s", cli->command->name,
+				  cli_option(id)->name);
+	matcher_destroy(m);
 	return 0;
 }
 

@@ -4,7 +4,6 @@
  * ran is not left behind by `run`; the terminal is restored before anything
  * is said about the end.
  */
-#include <regex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,27 +44,6 @@ static int check_together(const struct cli *cli, struct err *e)
 	return 0;
 }
 
-static int check_expect(const char *text, struct err *e)
-{
-	char why[128];
-	regex_t regex;
-	int r;
-
-	if (!text)
-		return 0;
-	if (!*text || strlen(text) > VM_REGEX_MAX)
-		return err_set(e, -EINVAL,
-			       "run: --expect takes 1 to %d characters",
-			       VM_REGEX_MAX);
-	r = regcomp(&regex, text, REG_EXTENDED | REG_NOSUB);
-	if (r) {
-		regerror(r, &regex, why, sizeof(why));
-		return err_set(e, -EINVAL, "run: --expect %s: %s", text, why);
-	}
-	regfree(&regex);
-	return 0;
-}
-
 static int make_plan(const struct cli *cli, struct plan *p, struct err *e)
 {
 	uint64_t timeout_s = 0;
@@ -75,7 +53,7 @@ static int make_plan(const struct cli *cli, struct plan *p, struct err *e)
 		r = cli_number(cli, CLI_RUN_TIMEOUT, 1, VM_SECONDS_MAX,
 			       &timeout_s, e);
 	if (!r)
-		r = check_expect(cli_value(cli, CLI_EXPECT), e);
+		r = cli_regex(cli, CLI_EXPECT, e);
 	p->once = cli_has(cli, CLI_ONCE);
 	p->detach = cli_has(cli, CLI_DETACH);
 	p->spawn = (struct cli_spawn){

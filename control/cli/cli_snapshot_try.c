@@ -389,22 +389,14 @@ static void say(const struct cli_vm *vm, const struct snapshot_meta *m,
 
 int cli_snapshot_try_check(const struct cli *cli, struct err *e)
 {
-	const char *expect = cli_value(cli, CLI_TRY_EXPECT);
-	struct matcher *m;
 	uint32_t ms;
 	int r = cli_seconds(cli, CLI_WAIT_TIMEOUT, &ms, e);
 
 	if (!r && !cli_has(cli, CLI_TRY) &&
-	    (expect || cli_has(cli, CLI_TRY_PROBE)))
+	    (cli_has(cli, CLI_TRY_EXPECT) || cli_has(cli, CLI_TRY_PROBE)))
 		return err_set(e, -EINVAL,
 			       "verify: --expect and --probe need --boot");
-	if (r || !expect)
-		return r;
-	r = matcher_create(&m, expect, e);
-	if (r)
-		return err_prefix(e, "verify: --expect");
-	matcher_destroy(m);
-	return 0;
+	return r ? r : cli_regex(cli, CLI_TRY_EXPECT, e);
 }
 
 int cli_snapshot_try(const struct cli *cli, struct cli_vm *vm,
