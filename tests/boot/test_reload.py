@@ -41,7 +41,9 @@ def several_tries(test):
                 if not left:
                     raise
                 test_virtio.remove_hubs()
-                print(f"again, {test.__name__}: {str(e)[-300:]}", flush=True)
+                # Not at the start of a line: a guest's FAIL is none of ours.
+                why = str(e)[-300:].replace("\n", "\n  | ")
+                print(f"again, {test.__name__}: {why}", flush=True)
         return None
     tried.__name__ = test.__name__
     return tried
