@@ -60,9 +60,12 @@ class Model:
         self.parent = {s["name"]: by_id.get(s["parent"]) for s in there["snapshots"]}
         self.current = by_id.get(there["current"])
 
-    def check(self, twin):
+    def check(self, twin, decided=None):
+        """decided: where a restore may have led that was killed."""
         mine = (dict(self.parent), self.current)
         self.read(twin)
+        if decided and self.current == decided:
+            mine = (mine[0], decided)
         equal((self.parent, self.current), mine)
         twin.check_layers()
 
@@ -126,8 +129,9 @@ class Run:
         names = set(self.model.parent)
         check(before - gone <= names <= before | set(args[1:2]), f"{args}: {before} became {names}")
         self.twin.check_layers()
+        # It is finished by the start when it was decided before the kill.
         self.twin.start()
-        self.model.check(self.twin)
+        self.model.check(self.twin, args[1] if args[0] == "restore" else None)
 
     def stop(self):
         self.log.append(("stop",))
