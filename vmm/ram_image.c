@@ -50,17 +50,18 @@ static int has_run(void *ctx, uint8_t *host, uint64_t bytes, struct err *e)
 	return 0;
 }
 
-static int look_at_pages(struct writer *w, unsigned int n)
+static int look_at_pages(struct writer *w, uint8_t *host, unsigned int n)
 {
 	const struct ram_scan touched = {
-		.any = RAM_SCAN_PRESENT | RAM_SCAN_SWAPPED,
+		.any = RAM_SCAN_TOUCHED,
 		.none = w->shows_base ? RAM_SCAN_FILE : 0,
 		.found = has_run,
 		.ctx = w,
 	};
 
+	w->window = host;
 	memset(w->has, 0, sizeof(w->has));
-	return ram_scan(w->pagemap, &touched, w->window, n * PAGE, w->e);
+	return ram_scan(w->pagemap, &touched, host, n * PAGE, w->e);
 }
 
 static int add_file(struct writer *w, int fd, uint64_t gpa, unsigned int n)
@@ -102,8 +103,7 @@ static void look_up(struct writer *w, const uint8_t *host, unsigned int n)
 		w->has[i] = w->job->maybe[page / 64] >> page % 64 & 1;
 }
 
-static int look(struct writer *w, uint64_t gpa, const uint8_t *host,
-		unsigned int n)
+static int look(struct writer *w, uint64_t gpa, uint8_t *host, unsigned int n)
 {
 	int r;
 
@@ -111,8 +111,7 @@ static int look(struct writer *w, uint64_t gpa, const uint8_t *host,
 		look_up(w, host, n);
 		return 0;
 	}
-	w->window = w->job->ram->host + (host - w->job->ram->host);
-	r = look_at_pages(w, n);
+	r = look_at_pages(w, host, n);
 	if (!r)
 		r = add_images(w, w->job->ram, gpa, n);
 	if (!r)
@@ -227,7 +226,7 @@ static int write_granule(struct writer *w, uint64_t gpa, const uint8_t *host,
 	return r;
 }
 
-static int write_window(struct writer *w, uint64_t gpa, const uint8_t *host,
+static int write_window(struct writer *w, uint64_t gpa, uint8_t *host,
 			unsigned int n)
 {
 	unsigned int step = (unsigned int)(w->plan.granule / PAGE), i;

@@ -25,7 +25,7 @@ static int drop_written(const struct ram *ram, struct err *e)
 {
 	const struct ram_scan written = {
 		.none = RAM_SCAN_FILE,
-		.any = RAM_SCAN_PRESENT | RAM_SCAN_SWAPPED,
+		.any = RAM_SCAN_TOUCHED,
 		.found = drop,
 	};
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), r;

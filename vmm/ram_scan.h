@@ -19,6 +19,9 @@
 #define RAM_SCAN_ZERO	 (1u << 5) /* the page that all who only read share */
 #define RAM_SCAN_HUGE	 (1u << 6) /* part of a huge one */
 
+/* A page that somebody has touched, wherever it is: for `any`. */
+#define RAM_SCAN_TOUCHED (RAM_SCAN_PRESENT | RAM_SCAN_SWAPPED)
+
 /* Flags. */
 #define RAM_SCAN_PROTECT (3u << 0) /* those that are found; all must be so */
 

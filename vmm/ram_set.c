@@ -35,7 +35,7 @@ int ram_set_look(struct ram_set *set, const struct ram *ram, struct err *e)
 {
 	struct look look = { ram, { .max = RAM_SET_RANGES, .gap = 1 } };
 	const struct ram_scan touched = {
-		.any = RAM_SCAN_PRESENT | RAM_SCAN_SWAPPED,
+		.any = RAM_SCAN_TOUCHED,
 		.found = note,
 		.ctx = &look,
 	};

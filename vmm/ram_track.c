@@ -113,7 +113,7 @@ static bool protect(const struct ram *ram, uint64_t *maybe)
 	struct note note = { ram, maybe };
 	struct ram_scan written = {
 		.all = RAM_SCAN_WRITTEN,
-		.any = RAM_SCAN_PRESENT | RAM_SCAN_SWAPPED,
+		.any = RAM_SCAN_TOUCHED,
 		.flags = RAM_SCAN_PROTECT,
 		.found = note_run,
 		.ctx = &note,
