@@ -20,7 +20,7 @@ count() {
 # run_unit PROGRAM: Check prints "100%: Checks: N, Failures: F, Errors: E";
 # what comes of it is said in one piece, for others run beside it.
 run_unit() {
-	local log status line total bad name
+	local log status line total bad name began=$SECONDS
 	name=$(basename "$1")
 	log=$(timeout 300 "$1" 2>&1)
 	status=$?
@@ -34,7 +34,7 @@ run_unit() {
 	bad=$(($(sed -E 's/.*Failures: ([0-9]+), Errors: ([0-9]+).*/\1+\2/' <<<"$line")))
 	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
 	if [ "$bad" = 0 ]; then
-		echo "ok   $name ($total)"
+		echo "ok   $name ($total), $((SECONDS - began)) s"
 	else
 		printf 'FAIL %s (%d of %d), exit status %d\n%s\n' "$name" \
 			"$bad" "$total" "$status" \
@@ -94,7 +94,8 @@ run_beside() {
 	local dir log test
 	dir=$(mktemp -d) || exit 1
 	printf '%s\n' "$@" | xargs -P "$(nproc)" -I {} bash -c \
-		'script_log 600 python3 -B "$1" >"$2/$(basename "$1")"' _ {} "$dir"
+		'{ script_log 600 python3 -B "$1"; echo "  $1: $SECONDS s"; } \
+			>"$2/$(basename "$1")"' _ {} "$dir"
 	for test; do
 		log=$(cat "$dir/$(basename "$test")") || log="FAIL $test: lost"
 		printf '%s\n' "$log"

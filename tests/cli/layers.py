@@ -68,13 +68,16 @@ class Twin:
         """Of each disk: as many layers beside its own file."""
         due = time.monotonic() + seconds
         while len(self.layers()) != count * len(self.disks) or (not count and self.unused()):
-            check(time.monotonic() < due, f"{sorted(self.layers())}, unused {self.unused()}: "
-                  f"not {count} each; {self.journal()[-5:]}")
+            if time.monotonic() > due:
+                check(False, f"{sorted(self.layers())}, unused {self.unused()}: "
+                      f"not {count} each; {self.journal()[-5:]}")
             time.sleep(0.02)
 
     def journal(self, kind="layers"):
+        """What it says of this kind; a line that is being written doesn't count."""
         with open(self.home.path(self.name, "logs", "journal.jsonl"), encoding="utf-8") as f:
-            return [r["text"] for r in map(json.loads, f) if r["kind"] == kind]
+            lines = [line for line in f if line.endswith("\n")]
+        return [r["text"] for r in map(json.loads, lines) if r["kind"] == kind]
 
     def check_guest(self):
         log = self.home.amber("log", self.name).out
