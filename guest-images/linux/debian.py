@@ -66,24 +66,26 @@ def _real_kernel_package():
     return match.group(1)
 
 
-def _download(package, cache):
+def _download(packages, cache):
+    """Fetch them in one go: each time apt starts it costs a second."""
     with tempfile.TemporaryDirectory(dir=cache, prefix="get-") as part:
         # As root apt would switch to a user who can't write here.
         command = ["apt-get", "download", "-qq",
-                   "-o", "APT::Sandbox::User=root", package]
+                   "-o", "APT::Sandbox::User=root", *packages]
         try:
             subprocess.run(command, cwd=part, check=True, timeout=900,
                            stdin=subprocess.DEVNULL)
         except (OSError, subprocess.SubprocessError) as error:
-            raise PartsError("%s can't be fetched: %s" % (package, error))
+            raise PartsError("%s can't be fetched: %s"
+                             % (" ".join(packages), error))
         debs = glob.glob(os.path.join(part, "*.deb"))
-        if len(debs) != 1:
-            raise PartsError("%s: expected one package file, apt-get left %d"
-                             % (package, len(debs)))
-        target = os.path.join(cache, os.path.basename(debs[0]))
-        os.rename(debs[0], target)
-        os.utime(target)
-        return target
+        if len(debs) != len(packages):
+            raise PartsError("%s: expected %d package files, apt-get left %d"
+                             % (" ".join(packages), len(packages), len(debs)))
+        for path in debs:
+            target = os.path.join(cache, os.path.basename(path))
+            os.rename(path, target)
+            os.utime(target)
 
 
 def _unpacked(deb, where):
@@ -103,12 +105,25 @@ def _unpacked(deb, where):
     return root
 
 
+def _find(name, cache):
+    return _cached(cache,
+                   _kernel_pattern() if name == KERNEL else name + "_*.deb")
+
+
 def _deb(name, cache):
     """The package's file in the cache; fetched if it is not there."""
-    is_kernel = name == KERNEL
-    found = _cached(cache, _kernel_pattern() if is_kernel else name + "_*.deb")
-    return found or _download(
-        _real_kernel_package() if is_kernel else name, cache)
+    if not _find(name, cache):
+        _download([_real_kernel_package() if name == KERNEL else name], cache)
+    return _find(name, cache)
+
+
+def _fetch(names):
+    """What is missing of them, none the kernel."""
+    cache = os.path.join(build_dir(), "cache", "debs")
+    with locked(cache):
+        missing = [name for name in names if not _find(name, cache)]
+        if missing:
+            _download(missing, cache)
 
 
 def deb(name):
@@ -148,12 +163,12 @@ def closure(names, without):
     without: names that are left out, with what only they depend on.
     """
     found = set()
-    todo = list(names)
-    while todo:
-        name = todo.pop()
-        if name not in found and name not in without:
-            found.add(name)
-            todo += _depends(name)
+    wave = set(names) - set(without)
+    while wave:
+        _fetch(sorted(wave))
+        found |= wave
+        needed = {other for name in wave for other in _depends(name)}
+        wave = needed - found - set(without)
     return sorted(found)
 
 
