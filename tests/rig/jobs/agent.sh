@@ -81,24 +81,6 @@ suspend_and_start() {
 	done
 }
 
-# in_guest WORDS: by its shell.
-in_guest() {
-	amber agent "$vm" exec -- /bin/sh -c "$1"
-}
-
-# Files that are written, synced, dropped from memory and read again for ever.
-# The count is renamed into its place: never seen half-written.
-# shellcheck disable=SC2016 # the guest's shell expands them
-verifier='
-mkdir -p /var/tmp/v; n=0
-while :; do
-	n=$((n + 1)); f=/var/tmp/v/$((n % 4))
-	head -c 200000 /dev/urandom >/run/v; s=$(sha256sum </run/v)
-	cp /run/v $f; sync; echo 3 >/proc/sys/vm/drop_caches
-	[ "$s" = "$(sha256sum <$f)" ] || echo $n >>/run/bad
-	echo $n >/run/turn; mv /run/turn /run/turns
-done'
-
 turns() {
 	in_guest 'cat /run/turns'
 }
@@ -114,8 +96,7 @@ has_turned() {
 }
 
 back_and_forth() {
-	in_guest "echo 0 >/run/turns; ($verifier) >/dev/null 2>&1 &" &&
-		verifies || return
+	begin_verifying && verifies || return
 	amber snapshot create "$vm" one && verifies || return
 	for how in "restore $vm one --no-safety" "restore $vm one --no-safety" \
 		"rewind $vm" "rewind $vm" "rewind $vm" "rewind $vm" \

@@ -87,3 +87,29 @@ at_most() {
 	echo "$1: expected at most $2, found $3"
 	return 1
 }
+
+# --- a guest with an agent ---------------------------------------------------
+
+# in_guest WORDS: by its shell.
+in_guest() {
+	amber agent "$vm" exec -- /bin/sh -c "$1"
+}
+
+# Files that are written, synced, dropped from memory and read again for ever:
+# /run/turns counts them, /run/bad has the turns that found other data. The
+# count is renamed into its place: never seen half-written.
+# shellcheck disable=SC2016 # the guest's shell expands them
+verifier='
+mkdir -p /var/tmp/v; n=0
+while :; do
+	n=$((n + 1)); f=/var/tmp/v/$((n % 4))
+	head -c 100000 /dev/urandom >/run/v; s=$(sha256sum </run/v)
+	cp /run/v $f; sync; echo 3 >/proc/sys/vm/drop_caches
+	[ "$s" = "$(sha256sum <$f)" ] || echo $n >>/run/bad
+	echo $n >/run/turn; mv /run/turn /run/turns
+done'
+
+# begin_verifying: from now on, in the background.
+begin_verifying() {
+	in_guest "echo 0 >/run/turns; ($verifier) >/dev/null 2>&1 &"
+}

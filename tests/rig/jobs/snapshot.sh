@@ -32,28 +32,11 @@ make_tap() {
 		ip link set tap0 up
 }
 
-# in_guest WORDS: by its shell.
-in_guest() {
-	amber agent "$vm" exec -- /bin/sh -c "$1"
-}
-
 is_back() {
 	wait_until amber agent "$vm" ping
 }
 
 # --- what the guest does all the while ----------------------------------
-
-# Files that are written, synced, dropped from memory and read again for ever.
-# shellcheck disable=SC2016 # the guest's shell expands them
-verifier='
-mkdir -p /var/tmp/v; n=0
-while :; do
-	n=$((n + 1)); f=/var/tmp/v/$((n % 4))
-	head -c 100000 /dev/urandom >/run/v; s=$(sha256sum </run/v)
-	cp /run/v $f; sync; echo 3 >/proc/sys/vm/drop_caches
-	[ "$s" = "$(sha256sum <$f)" ] || echo $n >>/run/bad
-	echo $n >/run/turn; mv /run/turn /run/turns
-done'
 
 # One connection. Each line has a number and a checksum of it, and comes back
 # from the other side; another one, or the end, is noted.
@@ -70,8 +53,7 @@ done'
 begin_work() {
 	in_guest 'dmesg -c >/dev/null' &&
 		in_guest "ip link set eth0 up && ip addr add $GUEST/24 dev eth0" &&
-		in_guest "echo 0 | tee /run/turns >/run/talk" &&
-		in_guest "($verifier) >/dev/null 2>&1 &" &&
+		begin_verifying && in_guest 'echo 0 >/run/talk' &&
 		in_guest "echo '$talker' >/run/talker.sh" &&
 		in_guest "socat TCP:$HOST:$PORT 'EXEC:sh /run/talker.sh' \
 			>/run/socat.log 2>&1 </dev/null &" &&
