@@ -226,6 +226,8 @@ check-long: check
 	CRASH_STATES=1000000 $(OUT)/unit/test_qcow2_crash
 	TWIN_STEPS=20000 TWIN_SEED=1000 $(OUT)/unit/test_qcow2_twin
 	STORM_STEPS=20000 $(OUT)/unit/test_qcow2_storm
+	TRACK_STEPS=300 TRACK_SEED=1000 $(OUT)/unit/test_ram_track
+	REWIND_STEPS=2000 REWIND_SEED=1000 $(OUT)/unit/test_overlay_rewind
 	LAYERS_STEPS=20000 LAYERS_SEED=1000 $(OUT)/unit/test_qcow2_layers
 	python3 -B tests/model/test_layers.py --seconds 600
 	DIFFER_CASES=20000 python3 -B tests/cli/test_disk_golden.py

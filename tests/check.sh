@@ -10,6 +10,15 @@ passed=0 failed=0 skipped=0
 # Check's limits for a single test are for a machine that does nothing else.
 export CK_TIMEOUT_MULTIPLIER=4
 
+# The random sweeps of the unit tests are for the fast build. A sanitizer is
+# there for each path, not for each state, and has a slice of them.
+slice_sweeps() {
+	[ "$OUT" != build ] || return 0
+	export CRASH_STATES="${CRASH_STATES:-500}" TWIN_STEPS="${TWIN_STEPS:-60}"
+	export TRACK_STEPS="${TRACK_STEPS:-4}" REWIND_STEPS="${REWIND_STEPS:-30}"
+	export PRUNE_ROUNDS="${PRUNE_ROUNDS:-1000}"
+}
+
 # count LOG: adds its lines to the totals.
 count() {
 	passed=$((passed + $(grep -c '^ok ' <<<"$1")))
@@ -46,7 +55,7 @@ export -f run_unit
 # Every unit test's program, as many at once as there are CPUs.
 run_units() {
 	local test log good bad none
-	log=$(for test in "$OUT"/unit/test_*; do
+	log=$(slice_sweeps; for test in "$OUT"/unit/test_*; do
 		[[ $test == *.d || ! -x $test ]] || echo "$test"
 	done | xargs -r -P "$(nproc)" -n 1 bash -c 'run_unit "$1"' _) || {
 		echo "FAIL unit: a program was lost"

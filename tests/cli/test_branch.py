@@ -50,7 +50,7 @@ def another_vm_goes_on_from_a_snapshot(home):
 
 
 def new_vm_outlives_the_one_it_came_from(home):
-    twin_disk(home, 20000)
+    twin_disk(home, 8000)
     home.amber("snapshot", "create", "twin", "one")
     home.amber("snapshot", "create", "twin", "two", "--incremental")
     done = home.amber("snapshot", "restore", "twin", "two", "--as", "new", "--json").json()
@@ -69,7 +69,7 @@ def new_vm_outlives_the_one_it_came_from(home):
 
 
 def new_vm_s_deleted_layers_stay_for_the_other(home):
-    image = twin_disk(home, 20000)
+    image = twin_disk(home, 8000)
     for name in ("one", "two"):
         home.amber("snapshot", "create", "twin", name)
     home.amber("snapshot", "restore", "twin", "two", "--as", "new")
@@ -98,7 +98,7 @@ def it_boots_from_the_disks_with_other_options(home):
 
 
 def what_can_not_be_is_refused_and_leaves_nothing(home):
-    twin_disk(home, 20000)
+    twin_disk(home, 8000)
     home.amber("snapshot", "create", "twin", "one")
     home.amber("snapshot", "create", "twin", "mem", "--kind", "memory")
     base = ["snapshot", "restore", "twin"]
@@ -130,7 +130,7 @@ def base_elsewhere_is_shared_and_a_relative_one_copied(home):
         name, image = f"vm{n}", f"{home.dir}/vm/{n}.qcow2"
         home.amber("disk", "create", image, "--backing", backing, "--backing-format", "qcow2",
                    "--allow-backing", f"{home.dir}/bases", cwd=f"{home.dir}/vm")
-        create(home, name, "blk-twin", "steps=20000", "--disk",
+        create(home, name, "blk-twin", "steps=8000", "--disk",
                f"{image},allow_backing={home.dir}/bases", ends="exit")
         home.amber("start", name)
         home.amber("snapshot", "create", name, "one")
@@ -153,7 +153,7 @@ def base_that_the_vm_may_not_read_the_new_one_may_not_either(home):
         f.truncate(1 << 20)
     image = f"{home.dir}/vm/d.qcow2"
     home.amber("disk", "create", image, "1M")
-    create(home, "vm", "blk-twin", "steps=20000", "--disk", image, ends="exit")
+    create(home, "vm", "blk-twin", "steps=8000", "--disk", image, ends="exit")
     home.amber("start", "vm")
     home.amber("snapshot", "create", "vm", "one", "--kind", "disk")
     home.amber("stop", "vm")
@@ -256,7 +256,7 @@ def layers_on_another_file_system_are_copied(home):
             print("skip layers_on_another_file_system_are_copied: there is only one here")
             return
         home.amber("disk", "create", f"{where}/d.qcow2", "8M")
-        create(home, "twin", "blk-twin", "steps=20000", "--disk", f"{where}/d.qcow2")
+        create(home, "twin", "blk-twin", "steps=8000", "--disk", f"{where}/d.qcow2")
         home.amber("start", "twin")
         home.amber("snapshot", "create", "twin", "one")
         done = home.amber("snapshot", "restore", "twin", "one", "--as", "new")

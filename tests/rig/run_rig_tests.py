@@ -40,9 +40,9 @@ DISK_GUEST = ["vmlinuz", "initrd-disk.img", "root.raw"]
 JOBS = {  # name: (script, what it needs, options of the rig's machine)
     # The longest come first, so that they end side by side.
     "disk": ("disk.sh", DISK_GUEST, {}),
-    "qcow2": ("qcow2.sh", ["vmlinuz", "initrd-disk.img", "root.qcow2"], {}),
     "agent": ("agent.sh", DISK_GUEST, {}),
     "snapshot": ("snapshot.sh", DISK_GUEST + ["socat"], {}),
+    "qcow2": ("qcow2.sh", ["vmlinuz", "initrd-disk.img", "root.qcow2"], {}),
     "linux": ("linux.sh", ["vmlinuz", "initrd.img"], {}),
     "net": ("net.sh", DISK_GUEST + ["passt", "socat"], {}),
     "instructions": ("instructions.sh", ["vmlinuz", "initrd.img", "guests"],

@@ -498,7 +498,7 @@ START_TEST(disk_is_its_flat_twin)
 
 	memset(&twin, 0, sizeof(twin));
 	twin.random =
-		seeded_start(seeded_setting("REWIND_SEED", 1 + (uint64_t)_i));
+		seeded_start(seeded_setting("REWIND_SEED", 1) + (uint64_t)_i);
 	make_top();
 	for (i = 0; i < seeded_setting("REWIND_STEPS", STEPS); i++)
 		step();

@@ -79,10 +79,11 @@ static void ck_shows(void)
 	ck_assert_int_eq(ram_create(&again, BYTES, &e), 0);
 	ck_assert_msg(!ram_image_map(&again, &images, &e), "%s", e.text);
 	for (at = 0; at < BYTES; at += PAGE)
-		ck_assert_msg(!memcmp(again.host + at, truth + at, PAGE),
-			      "seed %llu, moment %s of %u images: %#llx",
-			      (unsigned long long)seed, current, images.count,
-			      (unsigned long long)at);
+		if (memcmp(again.host + at, truth + at, PAGE))
+			break;
+	ck_assert_msg(at == BYTES, "seed %llu, moment %s of %u images: %#llx",
+		      (unsigned long long)seed, current, images.count,
+		      (unsigned long long)at);
 	ram_destroy(&again);
 }
 
@@ -238,7 +239,7 @@ static void something_else(void)
 
 START_TEST(increments_are_the_truth_whoever_writes)
 {
-	uint64_t steps = seeded_setting("TRACK_STEPS", 30), n;
+	uint64_t steps = seeded_setting("TRACK_STEPS", 12), n;
 
 	seed = seeded_setting("TRACK_SEED", 0) + (uint64_t)_i;
 	set_up();

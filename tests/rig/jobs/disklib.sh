@@ -6,7 +6,7 @@
 
 DISKS=/disks
 DATA_MIB=64
-FIO_MIB=${FIO_MIB:-2} # what fio writes to each file and disk
+FIO_MIB=${FIO_MIB:-1} # what fio writes to each file and disk
 APPEND="console=ttyS0 quiet panic=-1"
 
 mount_disks() {

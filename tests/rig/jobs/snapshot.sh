@@ -10,7 +10,7 @@
 . ./lib.sh
 . ./disklib.sh
 
-CYCLES=${CYCLES:-5}
+CYCLES=${CYCLES:-3}
 RELOADS=$((CYCLES * 8))
 
 plan guest_writes_and_talks_to_the_host \
