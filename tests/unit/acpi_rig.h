@@ -7,7 +7,6 @@
 #ifndef AMBER_TESTS_UNIT_ACPI_RIG_H
 #define AMBER_TESTS_UNIT_ACPI_RIG_H
 
-#include <check.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "devices/gmem.h"
+#include "tests/unit/suite.h"
 #include "vmm/acpi.h"
 
 #define RIG_RAM_BYTES (2u << 20)

@@ -7,13 +7,13 @@
 #ifndef AMBER_TESTS_UNIT_AML_READ_H
 #define AMBER_TESTS_UNIT_AML_READ_H
 
-#include <check.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "tests/unit/suite.h"
 
 #define AML_OBJECTS_MAX 8
 #define AML_DEVICES_MAX 1100

@@ -6,7 +6,6 @@
 #ifndef AMBER_TESTS_UNIT_SHRINK_H
 #define AMBER_TESTS_UNIT_SHRINK_H
 
-#include <check.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +13,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/unit/suite.h"
 
 #define SHRINK_TRIES	 400
 #define SHRINK_TIMEOUT_S 600

@@ -4,7 +4,6 @@
  * registers of the boot CPU. One thread; files in a directory of its own
  * that each test removes.
  */
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/boot_rig.h"
+#include "tests/unit/suite.h"
 
 #define NAMES 6
 

@@ -4,10 +4,10 @@
  * zero page, start info, page tables; and that a refusal leaves it zero. One
  * thread, no files.
  */
-#include <check.h>
 #include <stdlib.h>
 
 #include "tests/unit/boot_rig.h"
+#include "tests/unit/suite.h"
 
 #define RSDP 0xe0000
 

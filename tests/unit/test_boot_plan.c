@@ -3,10 +3,10 @@
  * Plans of the boot loaders: good kernels of each kind, and the limits on
  * both sides. One thread, no files, 32 MiB of untouched memory.
  */
-#include <check.h>
 #include <stdlib.h>
 
 #include "tests/unit/boot_rig.h"
+#include "tests/unit/suite.h"
 
 static struct gmem mem;
 static struct boot_plan plan;

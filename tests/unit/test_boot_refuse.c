@@ -4,10 +4,10 @@
  * field of a good image is damaged at a time. One thread, no files, 32 MiB
  * of untouched memory.
  */
-#include <check.h>
 #include <stdlib.h>
 
 #include "tests/unit/boot_rig.h"
+#include "tests/unit/suite.h"
 
 static struct gmem mem;
 static struct boot_plan plan;

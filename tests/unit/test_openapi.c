@@ -3,7 +3,6 @@
  * The generated OpenAPI document says all that the tables say. One thread; no
  * KVM.
  */
-#include <check.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "control/openapi.h"
 #include "control/problem.h"
 #include "control/routes.h"
+#include "tests/unit/suite.h"
 
 #define DOCUMENT_BYTES (1u << 20)
 
