@@ -5,6 +5,7 @@
 # model kill rig fuzz. A test prints "ok NAME", "FAIL NAME" or "skip NAME: why";
 # a unit test's program that exits with 77 was skipped and has said why.
 set -u
+shopt -s nullglob
 cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0 skipped=0
 # Check's limits for a single test are for a machine that does nothing else.
@@ -97,14 +98,31 @@ run_script() {
 	count "$log"
 }
 
-# run_beside PROGRAM...: each in Python, as many at once as there are CPUs, and
-# what each says in one piece.
+# run_alone SCRIPT: what it says, and how long it took.
+run_alone() {
+	local began=$SECONDS
+	case $1 in
+	*.py) script_log 600 python3 -B "$1" ;;
+	*.sh) script_log 600 bash "$1" ;;
+	esac
+	echo "  $1: $((SECONDS - began)) s"
+}
+export -f run_alone
+
+# longest_first SCRIPT...: so that those that run side by side end so as well.
+longest_first() {
+	local long='/test_(reload|layers|branch|kill_snapshots)\.py$'
+	printf '%s\n' "$@" | grep -E "$long"
+	printf '%s\n' "$@" | grep -vE "$long"
+}
+
+# run_beside SCRIPT...: as many at once as there are CPUs, and what each says in
+# one piece.
 run_beside() {
 	local dir log test
 	dir=$(mktemp -d) || exit 1
-	printf '%s\n' "$@" | xargs -P "$(nproc)" -I {} bash -c \
-		'{ script_log 600 python3 -B "$1"; echo "  $1: $SECONDS s"; } \
-			>"$2/$(basename "$1")"' _ {} "$dir"
+	longest_first "$@" | xargs -P "$(nproc)" -I {} bash -c \
+		'run_alone "$1" >"$2/$(basename "$1")"' _ {} "$dir"
 	for test; do
 		log=$(cat "$dir/$(basename "$test")") || log="FAIL $test: lost"
 		printf '%s\n' "$log"
@@ -114,25 +132,17 @@ run_beside() {
 }
 
 run_suite() {
-	local test
+	local seconds
 	case $1 in
 	unit) run_units ;;
-	cli | model | kill) run_beside tests/"$1"/test_*.py ;;
-	boot)
-		for test in tests/"$1"/test_*; do
-			case $test in
-			*.sh) run_script 600 bash "$test" ;;
-			*.py) run_script 600 python3 -B "$test" ;;
-			esac
-		done
-		;;
+	boot | cli | model | kill) run_beside tests/"$1"/test_*.{sh,py} ;;
 	rig)
 		run_script 300 python3 -B tests/rig/test_rig.py unit
 		run_script 1500 python3 -B tests/rig/run_rig_tests.py --build "$OUT"
 		;;
 	fuzz)
-		test=${FUZZ_SECONDS:-3}
-		run_script $((600 + 20 * test)) bash tests/fuzz.sh "$test"
+		seconds=${FUZZ_SECONDS:-3}
+		run_script $((600 + 20 * seconds)) bash tests/fuzz.sh "$seconds"
 		;;
 	*)
 		echo "check.sh: no suite $1" >&2
