@@ -237,12 +237,14 @@ static void take_disk_sizes(struct snapshot_op *op)
 		op->order.safety = false;
 }
 
+/* Its disks are nobody's, and will be until this operation is over. */
 static bool is_stopped(const struct control *c)
 {
 	struct vm_status status;
 
 	vm_status(c->vm, &status);
-	return status.state == VM_STOPPED || status.state == VM_DEFINED;
+	return !c->starts &&
+	       (status.state == VM_STOPPED || status.state == VM_DEFINED);
 }
 
 bool snapshot_op_has_disks(const struct control *c)
@@ -260,7 +262,9 @@ static int check_start(const struct control *c,
 		return err_set(e, -EBUSY,
 			       "another operation on snapshots is under way");
 	if (order->kind == OP_CREATE && !vm_machine(c->vm) && !is_stopped(c))
-		return err_set(e, -EBUSY, "the machine is not there yet");
+		return err_set(e, -EBUSY,
+			       "the VM is being started or ended: try again "
+			       "when it runs, or is stopped");
 	return 0;
 }
 

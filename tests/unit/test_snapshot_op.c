@@ -122,6 +122,33 @@ START_TEST(process_may_end_while_the_guest_freezes)
 }
 END_TEST
 
+/* A START that the VM has not come to yet will open the disks. */
+START_TEST(disks_are_not_taken_while_a_start_waits)
+{
+	const struct snapshot_op_asker asker = { .actor = { .kind = "api" },
+						 .reason = "" };
+	const struct snapshot_op_order order = { .kind = OP_CREATE };
+	struct err e = ERR_NONE;
+	struct call call;
+
+	set_up();
+	p.control->vm->machine = NULL;
+	plane_state(&p, VM_STOPPED);
+	p.control->vm->hold = true;
+	plane_call(&p, &call, "POST /v1/vm/start", NULL);
+	ck_assert_int_eq(snapshot_op_begin(p.control, &asker, &order, &e),
+			 -EBUSY);
+	ck_assert_ptr_nonnull(strstr(e.text, "is being started"));
+	fake_vm_release(p.control->vm);
+	ck_assert_uint_eq(call.status, 200);
+	call_fini(&call);
+	plane_state(&p, VM_STOPPED);
+	ck_assert_int_eq(snapshot_op_begin(p.control, &asker, &order, &e), 0);
+	await_op();
+	tear_down();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -129,6 +156,7 @@ int main(void)
 		guest_that_did_not_freeze_is_not_thawed,
 		words_of_a_guest_that_are_cut_can_still_be_shown,
 		process_may_end_while_the_guest_freezes,
+		disks_are_not_taken_while_a_start_waits,
 	};
 
 	return SUITE_RUN("snapshot operations", tests);
