@@ -214,7 +214,20 @@ static void set_geometry(struct qcow2 *q)
 	q->l2_bits = h->cluster_bits - (q->subclusters > 1 ? 4 : 3);
 	q->unit_bits = h->cluster_bits - (q->subclusters > 1 ? 5 : 0);
 	q->block_bits = h->cluster_bits + 3 - h->refcount_order;
-	q->rt_entries = (uint64_t)h->rt_clusters * (q->cluster_bytes / 8);
+}
+
+static uint64_t all_blocks(const struct qcow2 *q)
+{
+	return (uint64_t)q->h.rt_clusters * (q->cluster_bytes / 8);
+}
+
+/* A reader needs those that count what the file has: a chain has many. */
+static uint64_t needed_blocks(const struct qcow2 *q)
+{
+	uint64_t all = all_blocks(q);
+	uint64_t used = (q->end >> q->cluster_bits >> q->block_bits) + 1;
+
+	return q->read_only && used < all ? used : all;
 }
 
 /*
@@ -270,6 +283,7 @@ static int read_header(struct qcow2 *q, struct err *e)
 	set_geometry(q);
 	q->fresh = (bytes + q->cluster_bytes - 1) >> q->cluster_bits;
 	q->end = q->fresh << q->cluster_bits;
+	q->rt_entries = needed_blocks(q);
 	q->limit =
 		(is_device ? bytes : QCOW2_FILE_BYTES_MAX) >> q->cluster_bits;
 	return 0;
@@ -305,6 +319,26 @@ static int read_tables(struct qcow2 *q, struct err *e)
 		r = qcow2_read_numbers(q, q->h.rt_offset, q->rt_entries, &q->rt,
 				       "refcount table", e);
 	return r;
+}
+
+int qcow2_know_counts(struct qcow2 *q, struct err *e)
+{
+	uint64_t all = all_blocks(q), known = q->rt_entries;
+	uint64_t *rt;
+	int r;
+
+	if (!q->read_only || known == all)
+		return 0;
+	r = qcow2_read_numbers(q, q->h.rt_offset, all, &rt, "refcount table",
+			       e);
+	if (r)
+		return r;
+	free(q->rt);
+	q->rt = rt;
+	q->rt_entries = all;
+	r = claim_pointed(q, rt + known, all - known, ~QCOW2_RT_RESERVED,
+			  "refcount block");
+	return r ? err_sys(e, r, "%s: its tables", q->path) : 0;
 }
 
 /* Features that forbid writing, and bits that say what a writer must. */

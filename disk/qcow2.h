@@ -221,6 +221,9 @@ int qcow2_read_numbers(struct qcow2 *q, uint64_t offset, uint64_t n,
 /* And entries [from, to) of one into a table at offset. */
 int qcow2_write_numbers(struct qcow2 *q, const uint64_t *numbers, uint64_t from,
 			uint64_t to, uint64_t offset);
+/* Of an image that is open to be read: all blocks of refcounts, for who looks
+ * at each. Until then those are known that count what the file has. */
+int qcow2_know_counts(struct qcow2 *q, struct err *e);
 /* 64 bits of the header; not synced. */
 int qcow2_write_field(struct qcow2 *q, uint64_t at, uint64_t value);
 /* The header says where the refcount table is; synced. */

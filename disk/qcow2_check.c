@@ -407,8 +407,10 @@ static int allocate(struct check *k)
 int qcow2_check(struct qcow2 *q, struct qcow2_check *c, struct err *e)
 {
 	struct check k = { .q = q, .c = c, .e = e };
-	int r;
+	int r = qcow2_know_counts(q, e);
 
+	if (r)
+		return r;
 	c->is_marked = q->h.incompatible & MARKS;
 	c->clusters = (q->h.bytes + q->cluster_bytes - 1) >> q->cluster_bits;
 	if (q->why.code) /* tables that overlap, seen when it was opened */

@@ -180,6 +180,11 @@ def a_check_finds_and_repairs_what_is_wrong(home):
     disk(home, "check", "--repair", "--yes", "a.qcow2")
     sh(home, "qemu-img", "check", "-q", "a.qcow2")
     disk(home, "compare", "a.qcow2", "flat.raw")
+    # A block of refcounts for clusters that the file does not have.
+    poke(home, "a.qcow2", 0x10000 + 8 * 8191, b"\0\0\0\0\0\0\1\0")
+    done = disk(home, "check", "a.qcow2", status=1)
+    check("refcount block 8191" in done.out, done)
+    disk(home, "compare", "a.qcow2", "flat.raw")
 
 
 def snapshots_that_people_bring_are_listed_and_kept(home):
