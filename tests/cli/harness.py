@@ -102,6 +102,14 @@ class Home:
                 found.append(int(name))
         return found
 
+    def await_no_vmm(self):
+        """The lock is let go before the process is gone: a sanitizer looks for
+        leaks then, which takes its time on a busy machine."""
+        due = time.monotonic() + 60
+        while pids := self.vmm_pids():
+            check(time.monotonic() < due, f"processes {pids} don't end")
+            time.sleep(0.01)
+
     def close(self):
         for child in self.children:
             if child.poll() is None:

@@ -35,7 +35,7 @@ def a_vm_goes_through_its_life(home):
     home.amber("stop", "web")
     home.amber("delete", "web")
     equal(home.amber("list", "-q").out, "")
-    equal(home.vmm_pids(), [])
+    home.await_no_vmm()
 
 
 def a_wrong_time_is_refused_with_what_would_help(home):

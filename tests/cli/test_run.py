@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import subprocess
-import time
 
 from harness import AMBER, check, equal, guest, run
 
@@ -153,7 +152,7 @@ def a_second_signal_does_not_wait(home):
             break
     child.send_signal(signal.SIGTERM)
     child.communicate(timeout=30)
-    equal(home.vmm_pids(), [])
+    home.await_no_vmm()
 
 
 def a_signal_to_a_single_run_is_no_success(home):
@@ -172,9 +171,7 @@ def a_gone_reader_of_the_console_ends_the_run(home):
     child.stdout.close()
     child.stdout = None
     child.wait(timeout=40)
-    deadline = time.monotonic() + 60
-    while home.vmm_pids():
-        check(time.monotonic() < deadline, "its process goes on")
+    home.await_no_vmm()
 
 
 def standard_streams_may_be_closed(home):
@@ -183,7 +180,7 @@ def standard_streams_may_be_closed(home):
                           env=home.env, timeout=40)
     check(done.returncode in (1, 9), done.returncode)
     equal(home.amber("list", "-q").out, "")
-    equal(home.vmm_pids(), [])
+    home.await_no_vmm()
 
 
 def input_reaches_the_guest(home):

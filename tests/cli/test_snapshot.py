@@ -210,7 +210,7 @@ def snapshot_is_finished_though_the_guest_has_ended(home):
     time.sleep(0.05)
     home.amber("stop", "web")
     child.wait(60)
-    await_true(lambda: not home.vmm_pids())
+    home.await_no_vmm()
     done = home.amber("snapshot", "verify", "web")
     check("one" in done.out or not snapshots(home)["snapshots"], done)
     equal([n for n in os.listdir(home.path("web", "snapshots")) if "." in n], [])

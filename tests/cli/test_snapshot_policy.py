@@ -158,7 +158,7 @@ def policy_run_leaves_alone_what_is_none_of_its_business(home):
     create(home, "diskless", "nonce", "period_ms=10", "--snapshots", "every=@hourly")
     home.amber("start", "web")
     home.amber("suspend", "web")
-    await_true(lambda: not home.vmm_pids(), "its process does not end")
+    home.await_no_vmm()
     for vm in ("web", "diskless"):
         make_overdue(home, vm)
     equal(home.amber("policy", "run", "--all").out, "")

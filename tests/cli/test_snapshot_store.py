@@ -28,7 +28,7 @@ def end(home, vm="web"):
     home.amber("stop", vm)
     for pid in home.vmm_pids():
         os.kill(pid, signal.SIGTERM)
-    await_true(lambda: not home.vmm_pids(), "its process does not end")
+    home.await_no_vmm()
 
 
 def both_ways(home, promise):

@@ -30,7 +30,7 @@ def create(home, name="web", kernel="nonce", append="period_ms=20", *more):
 
 def suspended(home, name="web"):
     equal(home.state(name), "suspended")
-    equal(home.vmm_pids(), [])
+    home.await_no_vmm()
 
 
 def guest_goes_on_where_it_was(home):
