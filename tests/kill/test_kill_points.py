@@ -253,10 +253,10 @@ class Repair:
 SCENARIOS = (Convert, Compress, Commit, Stream, Rebase, Resize, GrowOverLonger, Write, Grow, Apply, Repair)
 
 
-def passes(scenario):
+def passes(scenario, before):
     """The points that it passes."""
     with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
-        scenario.before(where)
+        shutil.copytree(before, where, dirs_exist_ok=True)
         amber(where, *scenario.command, log=f"{where}/log")
         with open(f"{where}/log") as f:
             found = f.read().split()
@@ -264,10 +264,10 @@ def passes(scenario):
     return found
 
 
-def kill_one(scenario, point):
+def kill_one(scenario, before, point):
     """False: it isn't passed so often."""
     with tempfile.TemporaryDirectory(prefix="amber-kill-") as where:
-        scenario.before(where)
+        shutil.copytree(before, where, dirs_exist_ok=True)
         status = amber(where, *scenario.command, kill=point, status=None)
         if status == 0:
             return False
@@ -280,18 +280,26 @@ def kill_one(scenario, point):
     return True
 
 
-def kill_scenario(kind):
-    scenario, kills, seen = kind(), 0, passes(kind())
+def kill_at_each(scenario, before):
+    kills, seen = 0, passes(scenario, before)
     for point in seen:
         for times in (1, 2, 5):
             try:
-                if not kill_one(scenario, f"{point}:{times}"):
+                if not kill_one(scenario, before, f"{point}:{times}"):
                     break
             except Failed as e:
                 raise Failed(f"killed at {point}:{times}: {e}") from e
             kills += 1
     check(kills >= len(seen), f"{kills} kills at {len(seen)} points")
     return kills, seen
+
+
+def kill_scenario(kind):
+    """What is there before is made once, and copied for each kill."""
+    scenario = kind()
+    with tempfile.TemporaryDirectory(prefix="amber-kill-") as before:
+        scenario.before(before)
+        return kill_at_each(scenario, before)
 
 
 # --- layers that come and go -------------------------------------------------
