@@ -18,6 +18,10 @@ import traceback
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(ROOT, os.environ.get("OUT", "build"))
 AMBER = os.path.join(OUT, "amber")
+# Who only looks, again and again, needs no sanitizer, if there is such a build.
+LOOKER = os.path.join(ROOT, "build", "amber")
+if not os.path.exists(LOOKER):
+    LOOKER = AMBER
 TIMEOUT = 60
 
 
@@ -63,8 +67,8 @@ class Home:
         self.children = []
 
     def amber(self, *args, status=0, stdin=None, timeout=TIMEOUT, cwd=None,
-              preexec=None):
-        done = subprocess.run([AMBER, *args], env=self.env, text=True,
+              preexec=None, program=AMBER):
+        done = subprocess.run([program, *args], env=self.env, text=True,
                               input=stdin, capture_output=True, timeout=timeout,
                               stdin=subprocess.DEVNULL if stdin is None else None,
                               cwd=cwd, errors="replace", preexec_fn=preexec)
@@ -88,7 +92,10 @@ class Home:
         return os.path.join(self.dir, "home", "vms", *parts)
 
     def state(self, name):
-        return self.amber("info", "--json", name).json()["state"]
+        return self.amber("info", "--json", name, program=LOOKER).json()["state"]
+
+    def console(self, name):
+        return self.amber("log", name, program=LOOKER).out
 
     def vmm_pids(self):
         found = []

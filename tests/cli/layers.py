@@ -80,14 +80,14 @@ class Twin:
         return [r["text"] for r in map(json.loads, lines) if r["kind"] == kind]
 
     def check_guest(self):
-        log = self.home.amber("log", self.name).out
+        log = self.home.console(self.name)
         check("FAIL" not in log and not re.search("bad=[1-9]", log), log[-2000:])
 
     def run_on(self, lines=1):
         """The guest compares some more, and finds nothing wrong."""
-        known = self.home.amber("log", self.name).out.count("bad=0")
+        known = self.home.console(self.name).count("bad=0")
         due = time.monotonic() + 60
-        while self.home.amber("log", self.name).out.count("bad=0") < known + lines:
+        while self.home.console(self.name).count("bad=0") < known + lines:
             check(time.monotonic() < due, "the guest stands")
             self.check_guest()
             time.sleep(0.02)

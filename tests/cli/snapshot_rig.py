@@ -13,7 +13,7 @@ from harness import check, equal, guest
 
 def lines(home, name):
     """Whole ones: going back may cut one short, and another is appended."""
-    text = home.amber("log", name).out
+    text = home.console(name)
     return [(m[1], int(m[2])) for m in
             re.finditer(r"nonce=(\w{16}) count=(\d+)\r?$", text, re.MULTILINE)]
 
@@ -76,5 +76,5 @@ def twin_disk(home, steps, ends="stop"):
 
 def await_end(home):
     home.amber("wait", "twin", "--for", "stopped", "--timeout", "60")
-    log = home.amber("log", "twin").out
+    log = home.console("twin")
     check("bad=0" in log and "OK" in log and "FAIL" not in log, log[-2000:])

@@ -61,7 +61,7 @@ def new_vm_outlives_the_one_it_came_from(home):
             os.unlink(f"{home.dir}/{name}")
     home.amber("snapshot", "verify", "new")
     home.amber("wait", "new", "--for", "stopped", "--timeout", "60")
-    log = home.amber("log", "new").out
+    log = home.console("new")
     check("bad=0" in log and "OK" in log and "FAIL" not in log, log[-2000:])
     home.amber("snapshot", "restore", "new", "one", "--no-safety", "--paused")
     home.amber("stop", "new")
@@ -90,7 +90,7 @@ def it_boots_from_the_disks_with_other_options(home):
     home.amber("snapshot", "restore", "twin", "one", "--as", "new", "--only", "disk",
                "--set", "memory=32M", "--set", "append=steps=1000", "--set", "label=a=b")
     home.amber("wait", "new", "--for", "stopped", "--timeout", "60")
-    log = home.amber("log", "new").out
+    log = home.console("new")
     check("steps=1000 bad=0" in log and "steps=2000" not in log, log)
     config = home.amber("config", "new", "--json").json()
     equal((config["memory"], config["labels"]), (32 << 20, {"a": "b"}))
@@ -138,7 +138,7 @@ def base_elsewhere_is_shared_and_a_relative_one_copied(home):
         equal(done["disks_copied"], copied)
         home.amber("delete", "-f", name)
         home.amber("wait", f"new{n}", "--for", "stopped", "--timeout", "60")
-        log = home.amber("log", f"new{n}").out
+        log = home.console(f"new{n}")
         check("OK" in log and "FAIL" not in log, log)
         home.amber("start", f"new{n}", "--paused")
         home.amber("stop", f"new{n}")
@@ -263,7 +263,7 @@ def layers_on_another_file_system_are_copied(home):
         check("; 1 disk copied" in done.out, done)
         home.amber("delete", "-f", "twin")
         home.amber("wait", "new", "--for", "stopped", "--timeout", "60")
-        check("OK" in home.amber("log", "new").out, home.amber("log", "new"))
+        check("OK" in home.console("new"), home.amber("log", "new"))
         home.amber("start", "new", "--paused")
         home.amber("stop", "new")
         equal(len(judge(home.path("new", "disks", "disk0", "d.qcow2"))), 2)

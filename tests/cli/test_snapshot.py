@@ -130,7 +130,7 @@ def ended_guest_is_rewound_for_run_after_run(home):
     equal([line.split(" (")[0] for line in done.lines()],
           [f"run {n}: debug-exit 0" for n in range(1, 6)])
     equal(home.state("twin"), "paused")
-    log = home.amber("log", "twin").out
+    log = home.console("twin")
     check(log.count("bad=0\nOK") >= 5 or log.count("OK") >= 5, log)
     done = home.amber("snapshot", "rewind", "twin", "--paused")
     equal(home.state("twin"), "paused")
@@ -157,22 +157,22 @@ def crashed_guest_is_rewound(home):
 def memory_under_change_is_saved_as_it_was_at_one_moment(home):
     create(home, "web", "ring3", "mib=32 rounds=0", "--cpus", "1")
     home.amber("start", "web")
-    await_true(lambda: "round=" in home.amber("log", "web").out)
+    await_true(lambda: "round=" in home.console("web"))
     for n in range(3):
         home.amber("snapshot", "create", "web", f"s{n}")
     for n in (1, 0, 2):
-        known = len(home.amber("log", "web").out)
+        known = len(home.console("web"))
         home.amber("snapshot", "restore", "web", f"s{n}", "--no-safety")
-        await_true(lambda: home.amber("log", "web").out[known:].count("round=") >= 3)
+        await_true(lambda: home.console("web")[known:].count("round=") >= 3)
         home.amber("snapshot", "rewind", "web")
-    log = home.amber("log", "web").out
+    log = home.console("web")
     check("bad=0" in log and not re.search(r"bad=[1-9]", log), log[-2000:])
 
 
 def increments_are_small_and_go_back_as_a_chain(home):
     create(home, "web", "ring3", "mib=32 rounds=0 rate=1")
     home.amber("start", "web")
-    await_true(lambda: "ready" in home.amber("log", "web").out)
+    await_true(lambda: "ready" in home.console("web"))
     home.amber("snapshot", "create", "web", "s0", "--incremental")
     full, _ = memory_of(home, "web", "s0")
     equal(full["base"], "")
@@ -195,14 +195,14 @@ def increments_are_small_and_go_back_as_a_chain(home):
         home.amber("snapshot", "delete", "web", f"s{n}")
     home.amber("snapshot", "restore", "web", "s3")
     time.sleep(0.3)
-    log = home.amber("log", "web").out
+    log = home.console("web")
     check("FAIL" not in log and not re.search(r"bad=[1-9]", log), log[-2000:])
 
 
 def snapshot_is_finished_though_the_guest_has_ended(home):
     create(home, "web", "ring3", "mib=300 rounds=0", memory="512M", ends="exit")
     home.amber("start", "web")
-    await_true(lambda: "round=1" in home.amber("log", "web").out)
+    await_true(lambda: "round=1" in home.console("web"))
     child = home.start("snapshot", "create", "web", "one")
     await_true(lambda: any(n.endswith(".new") for n in
                            os.listdir(home.path("web", "snapshots")))

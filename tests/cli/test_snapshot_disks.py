@@ -190,7 +190,7 @@ def increment_has_what_devices_wrote(home):
             home.amber("snapshot", "restore", "ball", "inc1", "--no-safety")
     home.amber("resume", "twin")
     time.sleep(0.2)
-    log = home.amber("log", "twin").out
+    log = home.console("twin")
     check("FAIL" not in log and not re.search(r"bad=[1-9]", log), log[-2000:])
 
 
@@ -236,7 +236,7 @@ def killed_while_it_goes_back_disks_are_of_one_moment(home):
     time.sleep(0.1)
     home.amber("stop", "twin")
     judge(image)
-    log = home.amber("log", "twin").out
+    log = home.console("twin")
     check("FAIL" not in log and not re.search("bad=[1-9]", log), log[-2000:])
 
 

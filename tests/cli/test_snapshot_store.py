@@ -308,18 +308,18 @@ def diff_names_what_only_one_has(home):
 def working_set_is_beside_the_set_and_no_part_of_it(home):
     create(home)
     home.amber("start", "web")
-    await_true(lambda: "count=2" in home.amber("log", "web").out)
+    await_true(lambda: "count=2" in home.console("web"))
     take(home, "one")
     where = home.path("web", "snapshots", named(home, "one")["id"], "working-set")
     end(home)
     check(not os.path.exists(where), "nothing was restored yet")
 
     def content(*more):
-        known = home.amber("log", "web").out.count("count=") if more else 0
+        known = home.console("web").count("count=") if more else 0
         home.amber("start", "web", "--from", "one")
         for command in more:
             home.amber("snapshot", command, "web")
-        await_true(lambda: home.amber("log", "web").out.count("count=") > known)
+        await_true(lambda: home.console("web").count("count=") > known)
         end(home)
         if not os.path.exists(where):
             raise Skipped("this kernel does not know what is used")

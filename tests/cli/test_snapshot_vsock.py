@@ -49,11 +49,11 @@ class Talk:
 def start(home):
     create(home, "web", "vsock", f"mode=listen port={PORT} connections=99", "--vsock", "3")
     home.amber("start", "web")
-    await_true(lambda: "cid=3" in home.amber("log", "web").out, "no guest")
+    await_true(lambda: "cid=3" in home.console("web"), "no guest")
 
 
 def resets(home):
-    found = re.findall(r"transport_resets=(\d+)", home.amber("log", "web").out)
+    found = re.findall(r"transport_resets=(\d+)", home.console("web"))
     return int(found[-1]) if found else 0
 
 

@@ -11,7 +11,7 @@ from harness import check, equal, guest, run, skip
 
 
 def lines(home, name):
-    text = home.amber("log", name).out
+    text = home.console(name)
     return [(m[1], int(m[2])) for m in re.finditer(r"nonce=(\w+) count=(\d+)", text)]
 
 
@@ -107,7 +107,7 @@ def disk_and_memory_agree_afterwards(home):
                 subprocess.run(["qemu-img", "check", "-q", image], check=True)
             home.amber("start", name)
         home.amber("wait", name, "--for", "stopped", "--timeout", "60")
-        log = home.amber("log", name).out
+        log = home.console(name)
         check("bad=0" in log and "OK" in log, log)
 
 

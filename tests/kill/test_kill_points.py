@@ -406,8 +406,8 @@ class Vm:
         self.where = where
         self.env = dict(os.environ, AMBER_HOME=f"{where}/home", AMBER_RUN=f"{where}/run")
 
-    def amber(self, *args, status=0, **env):
-        done = subprocess.run([AMBER, *args], env=dict(self.env, **env), capture_output=True,
+    def amber(self, *args, status=0, program=AMBER, **env):
+        done = subprocess.run([program, *args], env=dict(self.env, **env), capture_output=True,
                               text=True, timeout=120)
         if status is not None:
             check(done.returncode == status, f"amber {args}: {done.returncode} {done.stderr}")
@@ -419,8 +419,12 @@ class Vm:
                    "--disk", f"{self.where}/d.qcow2",
                    os.path.join(ROOT, "build", "guests", "nonce.elf"))
 
+    def look(self, *args):
+        """By the build without a sanitizer: again and again, while one waits."""
+        return self.amber(*args, program=os.path.join(ROOT, "build", "amber"))
+
     def state(self):
-        return json.loads(self.amber("info", "--json", "web"))["state"]
+        return json.loads(self.look("info", "--json", "web"))["state"]
 
     def is_whole(self):
         """Suspended in full or not at all, and it can be started."""

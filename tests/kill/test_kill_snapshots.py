@@ -66,7 +66,7 @@ class Twin:
     def goes_on(self):
         """Another thousand steps, and none of them found a difference."""
         def lines():
-            return re.findall(r"^steps=\d+ bad=(\d+)", self.vm.amber("log", "web"), re.M)
+            return re.findall(r"^steps=\d+ bad=(\d+)", self.vm.look("log", "web"), re.M)
         known, due = len(lines()), time.monotonic() + 60
         while len(found := lines()) <= known:
             kit.check(time.monotonic() < due, "the guest stands")
