@@ -123,20 +123,22 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
 TSAN := -fsanitize=thread
 LIBS_DYNAMIC = -lmicrohttpd -ljansson -lz -lzstd -l:liburing.a -pthread
 
+# Lines for the reports, and nothing else for a debugger: a third less to build.
+QUICK := -O1 -gline-tables-only
 .PHONY: asan-build tsan-build fuzz-build
 asan-build: guests
-	$(MAKE) OUT=build/asan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(ASAN)' \
+	$(MAKE) OUT=build/asan CC=$(CLANG) OPT='$(QUICK)' SANITIZE='$(ASAN)' \
 		DEFINES=-DAMBER_KILL_POINTS HARDEN= \
 		LIBS_VMM='$(LIBS_DYNAMIC)' build/asan/amber-vmm \
 		build/asan/amber build/asan/kill_layers unit
 
 tsan-build: guests
-	$(MAKE) OUT=build/tsan CC=$(CLANG) OPT='-O1 -g' SANITIZE='$(TSAN)' \
+	$(MAKE) OUT=build/tsan CC=$(CLANG) OPT='$(QUICK)' SANITIZE='$(TSAN)' \
 		HARDEN= LIBS_VMM='$(LIBS_DYNAMIC)' build/tsan/amber-vmm \
 		build/tsan/amber unit
 
 fuzz-build:
-	$(MAKE) OUT=build/fuzz CC=$(CLANG) OPT='-O1 -g' HARDEN= \
+	$(MAKE) OUT=build/fuzz CC=$(CLANG) OPT='$(QUICK)' HARDEN= \
 		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined' fuzzers
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
