@@ -78,7 +78,6 @@ static void done(void *ctx, const struct vm_result *result)
 {
 	struct call *call = ctx;
 
-	call->control->starts -= command_of(call) == VM_CMD_START;
 	record(call, result);
 	if (result->error || result->refused)
 		answer_error(call, result);
@@ -102,7 +101,6 @@ static void submit(struct call *call)
 		.ctx = call,
 	};
 
-	call->control->starts += request.command == VM_CMD_START;
 	text_copy(request.reason, sizeof(request.reason), call->text);
 	vm_submit(call->control->vm, &request);
 }

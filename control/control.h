@@ -74,7 +74,6 @@ struct control {
 	struct ops ops;
 	struct snapshot_op *snapshot_op; /* owned; NULL: none under way */
 	struct call *disk_calls; /* commands that wait until it lets go */
-	unsigned int starts;	 /* that the VM has not answered yet */
 	struct hand *hand;	 /* owned; does it; NULL: there was none yet */
 	struct restore *at_hand; /* owned; rewound to last; NULL: none */
 	char at_hand_what[SNAPSHOT_NAME_MAX + 1]; /* what was asked for */

@@ -243,7 +243,7 @@ static bool is_stopped(const struct control *c)
 	struct vm_status status;
 
 	vm_status(c->vm, &status);
-	return !c->starts &&
+	return !status.will_start &&
 	       (status.state == VM_STOPPED || status.state == VM_DEFINED);
 }
 

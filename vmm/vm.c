@@ -130,6 +130,15 @@ static struct machine *machine_to_see(const struct vm *vm)
 	return job && job->kind == JOB_STILL ? job->old : vm->machine;
 }
 
+static bool will_start(const struct vm *vm)
+{
+	const struct vm_waiter *w = vm->waiters;
+
+	while (w && w->request.command != VM_CMD_START)
+		w = w->next;
+	return w;
+}
+
 void vm_status(const struct vm *vm, struct vm_status *out)
 {
 	*out = (struct vm_status){
@@ -138,6 +147,7 @@ void vm_status(const struct vm *vm, struct vm_status *out)
 		.actor = vm->why.actor,
 		.since_wall_ns = vm->since_wall_ns,
 		.ready = vm->is_ready,
+		.will_start = will_start(vm),
 		.milestone = vm->milestone,
 		.boots = vm->boots,
 		.restarts = vm->restarts,

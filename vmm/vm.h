@@ -227,6 +227,7 @@ struct vm_status {
 	uint64_t since_wall_ns;
 	uint64_t uptime_ns; /* since this boot; 0 when there is no machine */
 	bool ready;
+	bool will_start;   /* a START waits its turn */
 	int milestone;	   /* the last one, -1: none */
 	uint32_t boots;	   /* boots since the process started */
 	uint32_t restarts; /* consecutive ones, by policy */

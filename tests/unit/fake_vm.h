@@ -223,6 +223,8 @@ void vm_forget(struct vm *vm, void *ctx)
 
 void vm_status(const struct vm *vm, struct vm_status *out)
 {
+	unsigned int i;
+
 	*out = (struct vm_status){
 		.state = vm->state,
 		.cause = vm->cause,
@@ -234,6 +236,8 @@ void vm_status(const struct vm *vm, struct vm_status *out)
 		.vcpus = vm->config->cpus,
 		.reason = vm->reason,
 	};
+	for (i = 0; i < vm->held_count; i++)
+		out->will_start |= vm->held[i].command == VM_CMD_START;
 }
 
 void vm_stats(struct vm *vm, struct vm_stats *out)

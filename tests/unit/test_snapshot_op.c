@@ -142,6 +142,12 @@ START_TEST(disks_are_not_taken_while_a_start_waits)
 	fake_vm_release(p.control->vm);
 	ck_assert_uint_eq(call.status, 200);
 	call_fini(&call);
+	/* One whose client has gone waits no longer than others. */
+	plane_state(&p, VM_STOPPED);
+	plane_call(&p, &call, "POST /v1/vm/start", NULL);
+	vm_forget(p.control->vm, &call);
+	call_fini(&call);
+	fake_vm_release(p.control->vm);
 	plane_state(&p, VM_STOPPED);
 	ck_assert_int_eq(snapshot_op_begin(p.control, &asker, &order, &e), 0);
 	await_op();
