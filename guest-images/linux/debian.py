@@ -110,27 +110,28 @@ def _find(name, cache):
                    _kernel_pattern() if name == KERNEL else name + "_*.deb")
 
 
+def _fetch(names, cache):
+    """What of them is not in the cache."""
+    missing = [name for name in names if not _find(name, cache)]
+    if missing:
+        _download([_real_kernel_package() if name == KERNEL else name
+                   for name in missing], cache)
+
+
 def _deb(name, cache):
     """The package's file in the cache; fetched if it is not there."""
-    if not _find(name, cache):
-        _download([_real_kernel_package() if name == KERNEL else name], cache)
+    _fetch([name], cache)
     return _find(name, cache)
 
 
-def _fetch(names):
-    """What is missing of them, none the kernel."""
-    cache = os.path.join(build_dir(), "cache", "debs")
-    with locked(cache):
-        missing = [name for name in names if not _find(name, cache)]
-        if missing:
-            _download(missing, cache)
+def _debs():
+    return os.path.join(build_dir(), "cache", "debs")
 
 
 def deb(name):
     """Path of a package's file; fetched if it is not in the cache."""
-    cache = os.path.join(build_dir(), "cache", "debs")
-    with locked(cache):
-        return _deb(name, cache)
+    with locked(_debs()):
+        return _deb(name, _debs())
 
 
 def package(name):
@@ -139,10 +140,9 @@ def package(name):
     Fetches what is missing, but nothing that the package depends on: see
     closure(). name is KERNEL or the name of a package.
     """
-    cache = os.path.join(build_dir(), "cache", "debs")
     roots = os.path.join(build_dir(), "cache", "roots")
-    with locked(cache), locked(roots):
-        return _unpacked(_deb(name, cache), roots)
+    with locked(_debs()), locked(roots):
+        return _unpacked(_deb(name, _debs()), roots)
 
 
 def _depends(name):
@@ -165,7 +165,8 @@ def closure(names, without):
     found = set()
     wave = set(names) - set(without)
     while wave:
-        _fetch(sorted(wave))
+        with locked(_debs()):
+            _fetch(sorted(wave), _debs())
         found |= wave
         needed = {other for name in wave for other in _depends(name)}
         wave = needed - found - set(without)
