@@ -72,6 +72,7 @@ def export_can_be_looked_into_with_tar(home):
 
 def exporting_disturbs_nothing(home):
     twin_disk(home, 10000000)
+    home.amber("wait", "twin", "--for", "ready")  # no line more of the guest's in the journal
     home.amber("snapshot", "create", "twin", "one")
     before = tree(home), snapshots(home, "twin")
     seen = len(home.amber("journal", "--json", "twin").json())
