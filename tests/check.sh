@@ -30,7 +30,8 @@ count() {
 # run_unit PROGRAM: Check prints "100%: Checks: N, Failures: F, Errors: E";
 # what comes of it is said in one piece, for others run beside it.
 run_unit() {
-	local log status line total bad name began=$SECONDS
+	local log status line total bad name began
+	began=$(date +%s)
 	name=$(basename "$1")
 	log=$(timeout 300 "$1" 2>&1)
 	status=$?
@@ -44,7 +45,7 @@ run_unit() {
 	bad=$(($(sed -E 's/.*Failures: ([0-9]+), Errors: ([0-9]+).*/\1+\2/' <<<"$line")))
 	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
 	if [ "$bad" = 0 ]; then
-		echo "ok   $name ($total), $((SECONDS - began)) s"
+		echo "ok   $name ($total), $(($(date +%s) - began)) s"
 	else
 		printf 'FAIL %s (%d of %d), exit status %d\n%s\n' "$name" \
 			"$bad" "$total" "$status" \

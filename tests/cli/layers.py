@@ -69,8 +69,8 @@ class Twin:
         due = time.monotonic() + seconds
         while len(self.layers()) != count * len(self.disks) or (not count and self.unused()):
             if time.monotonic() > due:
-                check(False, f"{sorted(self.layers())}, unused {self.unused()}: "
-                      f"not {count} each; {self.journal()[-5:]}")
+                raise Failed(f"{sorted(self.layers())}, unused {self.unused()}: "
+                             f"not {count} each; {self.journal()[-5:]}")
             time.sleep(0.02)
 
     def journal(self, kind="layers"):

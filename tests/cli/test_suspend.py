@@ -2,25 +2,12 @@
 """`amber suspend` and what `amber start` makes of it."""
 
 import os
-import re
 import signal
 import subprocess
 import time
 
 from harness import check, equal, guest, run, skip
-
-
-def lines(home, name):
-    text = home.console(name)
-    return [(m[1], int(m[2])) for m in re.finditer(r"nonce=(\w+) count=(\d+)", text)]
-
-
-def await_count(home, name, count):
-    due = time.monotonic() + 30
-    while not (seen := lines(home, name)) or seen[-1][1] < count:
-        check(time.monotonic() < due, f"no count {count}: {home.amber('log', name).out}")
-        time.sleep(0.01)
-    return seen
+from snapshot_rig import await_count, lines
 
 
 def create(home, name="web", kernel="nonce", append="period_ms=20", *more):

@@ -17,6 +17,10 @@ import time
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 OUT = os.path.join(ROOT, os.environ.get("OUT", "build/asan"))
 AMBER = os.path.join(OUT, "amber")
+# Who only looks, again and again, needs no sanitizer, if there is such a build.
+LOOKER = os.path.join(ROOT, "build", "amber")
+if not os.path.exists(LOOKER):
+    LOOKER = AMBER
 LAYERS = os.path.join(OUT, "kill_layers")
 SMALL = ("-o", "cluster_size=512")
 
@@ -420,8 +424,7 @@ class Vm:
                    os.path.join(ROOT, "build", "guests", "nonce.elf"))
 
     def look(self, *args):
-        """By the build without a sanitizer: again and again, while one waits."""
-        return self.amber(*args, program=os.path.join(ROOT, "build", "amber"))
+        return self.amber(*args, program=LOOKER)
 
     def state(self):
         return json.loads(self.look("info", "--json", "web"))["state"]
