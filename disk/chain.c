@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "disk/chain_places.h"
-#include "disk/file_io.h"
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -124,7 +123,8 @@ static int read_packed(struct chain *c, const struct chain_extent *x,
 	*in = malloc(x->packed_bytes);
 	if (!*in)
 		return -ENOMEM;
-	r = file_read_at(c->files, l->fd, *in, x->packed_bytes, x->host);
+	r = file_read_or_miss(c->files, l->fd, *in, x->packed_bytes, x->host,
+			      &c->miss);
 	if (r) {
 		free(*in);
 		*in = NULL;

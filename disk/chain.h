@@ -8,6 +8,7 @@
 #define AMBER_DISK_CHAIN_H
 
 #include "disk/disk.h"
+#include "disk/file_io.h"
 #include "disk/qcow2.h"
 
 #define CHAIN_MAX	 128	     /* layers */
@@ -38,6 +39,8 @@ struct chain {
 	uint64_t table_bytes;
 	struct places *places;	/* owned; NULL: there is one layer */
 	unsigned int unit_bits; /* of places */
+	/* While it is asked, looking and unpacking don't wait: -EAGAIN. */
+	struct file_miss miss;
 	struct {		/* the compressed cluster unpacked last */
 		uint8_t *bytes; /* owned */
 		uint64_t host;

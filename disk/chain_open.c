@@ -167,6 +167,7 @@ int layer_open(struct chain *c, struct layer *l, enum qcow2_mode mode,
 		l->format = DISK_FORMAT_UNKNOWN;
 		return r;
 	}
+	l->q.miss = &c->miss;
 	l->bytes = l->q.h.bytes;
 	l->table_bytes = qcow2_table_bytes(&l->q);
 	c->table_bytes += l->table_bytes;

@@ -88,6 +88,7 @@ struct disk_part {
 	bool reuses;	      /* the cluster was there, without data */
 	bool is_zeroes;	      /* zeroes are written */
 	bool is_pull;	      /* what the chain shows is written */
+	unsigned int fetches; /* for it, one after the other */
 	uint64_t age;	      /* disk/qcow2.h */
 	struct disk_request *older, *newer; /* under way */
 	struct disk_request *next_alloc;
@@ -114,6 +115,7 @@ struct disk_request {
 	struct disk_request *next;
 	void *bounce;	      /* owned */
 	struct iovec bounced; /* the piece that is on its way */
+	struct iovec fetched; /* owned; while a fetch is on its way */
 	uint64_t moved;	      /* pieces before it */
 	struct disk_part part;
 };

@@ -53,6 +53,51 @@ int file_read_at(const struct file_ops *ops, int fd, void *bytes, size_t n,
 	return 0;
 }
 
+/* From the page cache, as far as it goes (preadv2(2)). */
+static size_t read_cached(const struct file_ops *ops, int fd, void *bytes,
+			  size_t n, uint64_t offset, bool *is_missing)
+{
+	struct iovec iov = { bytes, n };
+	ssize_t moved;
+
+	*is_missing = false;
+	while (iov.iov_len) {
+		moved = ops->preadv(ops->ctx, fd, &iov, 1, (off_t)offset,
+				    RWF_NOWAIT);
+		if (!moved) {
+			memset(iov.iov_base, 0, iov.iov_len);
+			return n;
+		}
+		if (moved < 0) {
+			*is_missing = errno == EAGAIN;
+			break;
+		}
+		iov.iov_base = (char *)iov.iov_base + moved;
+		iov.iov_len -= (size_t)moved;
+		offset += (uint64_t)moved;
+	}
+	return n - iov.iov_len;
+}
+
+int file_read_or_miss(const struct file_ops *ops, int fd, void *bytes, size_t n,
+		      uint64_t offset, struct file_miss *m)
+{
+	bool is_missing = false;
+	size_t got = 0;
+
+	if (m && m->is_asked)
+		got = read_cached(ops, fd, bytes, n, offset, &is_missing);
+	if (is_missing) {
+		m->fd = fd;
+		m->offset = offset;
+		m->bytes = n;
+		return -EAGAIN;
+	}
+	/* A signal, an error, a file system that can't say. */
+	return file_read_at(ops, fd, (char *)bytes + got, n - got,
+			    offset + got);
+}
+
 int file_write_at(const struct file_ops *ops, int fd, const void *bytes,
 		  size_t n, uint64_t offset)
 {

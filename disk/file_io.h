@@ -15,6 +15,23 @@
 /* All n bytes, or a negative errno; beyond the end of the file are zeroes. */
 int file_read_at(const struct file_ops *ops, int fd, void *bytes, size_t n,
 		 uint64_t offset);
+/*
+ * What could not be read without waiting for the storage. Whoever reads asks
+ * to be told by is_asked; the rest is the answer.
+ */
+struct file_miss {
+	bool is_asked;
+	int fd;
+	uint64_t offset;
+	size_t bytes;
+};
+
+/*
+ * As file_read_at(), but where m (may be NULL) is asked and the page cache
+ * does not have all of it: -EAGAIN, and m says what.
+ */
+int file_read_or_miss(const struct file_ops *ops, int fd, void *bytes, size_t n,
+		      uint64_t offset, struct file_miss *m);
 /* All n bytes, or a negative errno. */
 int file_write_at(const struct file_ops *ops, int fd, const void *bytes,
 		  size_t n, uint64_t offset);

@@ -48,6 +48,7 @@ struct qcow2 {
 	const char *path; /* borrowed */
 	int fd;		  /* borrowed; page cache I/O */
 	const struct file_ops *files;
+	struct file_miss *miss; /* borrowed; NULL: lookups wait for tables */
 	bool read_only;
 
 	uint32_t cluster_bits, cluster_bytes;
@@ -110,7 +111,10 @@ int qcow2_open(struct qcow2 *q, int fd, const char *path,
 /* What was not flushed is lost. Half-built is fine. */
 void qcow2_fini(struct qcow2 *q);
 
-/* What is at guest, for at most bytes, which are inside the disk. */
+/*
+ * What is at guest, for at most bytes, which are inside the disk. -EAGAIN: a
+ * table would have to be read, if q->miss is asked.
+ */
 int qcow2_map(struct qcow2 *q, uint64_t guest, uint64_t bytes,
 	      struct qcow2_extent *out);
 

@@ -145,6 +145,17 @@ static int read_fd(const struct disk *d, const struct disk_request *r,
 		     : qcow2_data_fd(d, r, host);
 }
 
+/* A table or a compressed cluster is in the page cache now. */
+static void part_fetched(struct io *io, int error)
+{
+	struct disk_request *r = qcow2_fetched(io);
+
+	if (error)
+		qcow2_end(r->disk, r, error);
+	else
+		qcow2_go_on(r->disk, r);
+}
+
 /* True: it is on its way. */
 static bool read_part(struct disk *d, struct disk_request *r, int *error)
 {
@@ -238,21 +249,38 @@ static int make_room(struct disk *d, const struct disk_request *r)
 	return qcow2_flush(top_of(d));
 }
 
-void qcow2_go_on(struct disk *d, struct disk_request *r)
+/* -EAGAIN: something has to be fetched first. */
+static bool next_part(struct disk *d, struct disk_request *r, int *error)
 {
 	bool (*next)(struct disk * d, struct disk_request * r, int *error) =
 		r->op == DISK_READ    ? read_part
 		: r->op == DISK_WRITE ? qcow2_write_part
 		: r->op == DISK_PULL  ? qcow2_pull_part
 				      : qcow2_zero_part;
+	bool is_under_way;
+
+	qcow2_ask(d, r);
+	is_under_way = next(d, r, error);
+	qcow2_ask(d, NULL);
+	if (!is_under_way && !*error)
+		r->part.fetches = 0;
+	return is_under_way;
+}
+
+void qcow2_go_on(struct disk *d, struct disk_request *r)
+{
 	int error = 0;
 
 	if (qcow2_is_poisoned(d) && r->op != DISK_READ)
 		error = -EIO;
 	while (!error && r->moved < r->bytes) {
 		error = make_room(d, r);
-		if (!error && next(d, r, &error))
+		if (!error && next_part(d, r, &error))
 			return;
+	}
+	if (error == -EAGAIN) {
+		qcow2_fetch(d, r, part_fetched);
+		return;
 	}
 	if (error && r->op != DISK_READ)
 		qcow2_mark_corrupt(top_of(d));

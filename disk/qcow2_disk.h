@@ -109,6 +109,17 @@ int qcow2_get_bounce(struct disk_request *r);
 /* Fills it; ends in qcow2_filled(). */
 void qcow2_fill(struct disk *d, struct disk_request *r);
 
+/* --- qcow2_disk_fetch.c ---------------------------------------------- */
+/* Lookups for r miss, from here to qcow2_ask(d, NULL), what they'd wait for. */
+void qcow2_ask(struct disk *d, const struct disk_request *r);
+/*
+ * What was missed is read into the page cache, and done() called, which begins
+ * with qcow2_fetched() and looks again.
+ */
+void qcow2_fetch(struct disk *d, struct disk_request *r,
+		 void (*done)(struct io *io, int error));
+struct disk_request *qcow2_fetched(struct io *io);
+
 /* --- qcow2_disk_flush.c ---------------------------------------------- */
 void qcow2_disk_flush(struct disk *d, struct disk_request *r);
 

@@ -74,6 +74,16 @@ static void piece_is_filled(struct io *io, int error)
 	qcow2_fill(r->disk, r);
 }
 
+static void piece_fetched(struct io *io, int error)
+{
+	struct disk_request *r = qcow2_fetched(io);
+
+	if (error)
+		qcow2_filled(r->disk, r, error);
+	else
+		qcow2_fill(r->disk, r);
+}
+
 /* The part itself, which lies in the middle. */
 static void put_part(struct disk_request *r)
 {
@@ -99,9 +109,11 @@ static bool fill_piece(struct disk *d, struct disk_request *r, uint64_t to,
 	const uint8_t *cluster;
 	struct chain_extent x;
 
+	qcow2_ask(d, r);
 	*error = chain_map(c, 0, guest, to - guest, &x);
 	if (!*error && x.kind == QCOW2_PACKED)
 		*error = chain_unpack(c, &x, &cluster);
+	qcow2_ask(d, NULL);
 	if (*error)
 		return false;
 	if (x.kind == QCOW2_DATA) {
@@ -131,6 +143,10 @@ void qcow2_fill(struct disk *d, struct disk_request *r)
 				    p->filled < at && !p->is_pull ? at : p->to,
 				    &error))
 			return;
+	}
+	if (error == -EAGAIN) {
+		qcow2_fetch(d, r, piece_fetched);
+		return;
 	}
 	r->bounced = (struct iovec){ r->bounce, p->to - p->from };
 	qcow2_filled(d, r, error);

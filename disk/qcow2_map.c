@@ -30,7 +30,8 @@ static int check_l2(struct qcow2 *q, uint64_t i, uint64_t offset)
 	return 0;
 }
 
-int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out)
+static int load_l2(struct qcow2 *q, uint64_t l1_index, struct file_miss *miss,
+		   struct table **out)
 {
 	uint64_t offset = q->l1[l1_index] & QCOW2_OFFSET;
 	struct table *t = tables_find(&q->l2s, offset);
@@ -45,13 +46,19 @@ int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out)
 	*out = r > 0 ? t : NULL;
 	if (r)
 		return r < 0 ? r : 0;
-	r = file_read_at(q->files, q->fd, t->bytes, q->cluster_bytes, offset);
+	r = file_read_or_miss(q->files, q->fd, t->bytes, q->cluster_bytes,
+			      offset, miss);
 	if (r) {
 		tables_drop(&q->l2s, t);
 		return r;
 	}
 	*out = t;
 	return 0;
+}
+
+int qcow2_load_l2(struct qcow2 *q, uint64_t l1_index, struct table **out)
+{
+	return load_l2(q, l1_index, NULL, out);
 }
 
 static struct entry get_entry(const struct qcow2 *q, const struct table *t,
@@ -260,7 +267,7 @@ int qcow2_map(struct qcow2 *q, uint64_t guest, uint64_t bytes,
 	x->bytes = MIN(bytes, span - (guest & (span - 1)));
 	if (i >= q->h.l1_entries || !(q->l1[i] & QCOW2_OFFSET))
 		return 0;
-	r = qcow2_load_l2(q, i, &t);
+	r = load_l2(q, i, q->miss, &t);
 	if (!r)
 		r = map_in_table(q, t, guest, x->bytes, x);
 	/* What a shared table names is shared, whatever it says itself. */

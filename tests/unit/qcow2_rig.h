@@ -19,7 +19,8 @@ struct qcow2_rig {
 	char path[96]; /* the top */
 	struct ioq *q;
 	struct disk *disk;
-	const struct file_ops *ops; /* of the next open */
+	const struct file_ops *ops;   /* of the next open */
+	const struct file_ops *files; /* of its disk; NULL: ops */
 	enum ioq_engine engine;
 };
 
@@ -93,7 +94,8 @@ static inline int image_try_open(struct qcow2_rig *rig, bool read_only,
 	const struct disk_config config = { .path = rig->path,
 					    .format = DISK_QCOW2,
 					    .read_only = read_only,
-					    .files = rig->ops };
+					    .files = rig->files ? rig->files
+								: rig->ops };
 	int r = disk_open(&rig->disk, &config, e);
 
 	if (r)

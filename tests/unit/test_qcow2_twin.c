@@ -6,8 +6,8 @@
  */
 #include <inttypes.h>
 
+#include "tests/unit/cold_ops.h"
 #include "tests/unit/qcow2_rig.h"
-#include "tests/unit/seeded.h"
 
 #define SECTOR	  512u
 #define BATCH_MAX 16
@@ -105,6 +105,7 @@ static const struct shape shapes[] = {
 
 struct twin {
 	struct qcow2_rig rig;
+	struct cold cold; /* each third lookup misses the page cache */
 	uint8_t *model, *memory[BATCH_MAX];
 	struct disk_try t[BATCH_MAX];
 	uint64_t sectors, random, wrote;
@@ -153,6 +154,8 @@ static void make(struct twin *w, const struct shape *s)
 	unsigned int i;
 
 	image_init(&w->rig);
+	cold_init(&w->cold, 1 + below(w, UINT32_MAX));
+	w->rig.files = &w->cold.disk;
 	w->sectors = o.bytes / SECTOR;
 	w->model = calloc(1, o.bytes);
 	for (i = 0; i < BATCH_MAX; i++)
