@@ -29,6 +29,7 @@ struct qcow2_disk {
 	struct request_list linking; /* written, to be linked after a flush */
 	struct disk_request *allocs; /* through part.next_alloc */
 	struct disk_request *oldest, *newest; /* with the queue, by age */
+	size_t fetching;		      /* bytes */
 	enum flush_stage stage;
 	struct request_list to_flush, flushing;
 };

@@ -12,19 +12,26 @@
 
 /* More than there are layers: something evicts as fast as it is read. */
 #define FETCHES_MAX (2 * CHAIN_MAX)
+/* At once: how long a table or a compressed cluster is the image says. */
+#define FETCHING_MAX (8U << 20)
 
 void qcow2_ask(struct disk *d, const struct disk_request *r)
 {
-	qcow2_disk(d)->chain.miss.is_asked = r && r->part.fetches < FETCHES_MAX;
+	struct qcow2_disk *k = qcow2_disk(d);
+
+	k->chain.miss.is_asked = r && r->part.fetches < FETCHES_MAX &&
+				 k->fetching < FETCHING_MAX;
 }
 
 void qcow2_fetch(struct disk *d, struct disk_request *r,
 		 void (*done)(struct io *io, int error))
 {
-	const struct file_miss *m = &qcow2_disk(d)->chain.miss;
+	struct qcow2_disk *k = qcow2_disk(d);
+	const struct file_miss *m = &k->chain.miss;
 	struct io *io = &r->io;
 
 	r->part.fetches++;
+	k->fetching += m->bytes;
 	r->fetched = (struct iovec){ malloc(m->bytes), m->bytes };
 	io->done = done;
 	if (!r->fetched.iov_base) {
@@ -46,6 +53,7 @@ struct disk_request *qcow2_fetched(struct io *io)
 {
 	struct disk_request *r = IO_OWNER(io, struct disk_request, io);
 
+	qcow2_disk(r->disk)->fetching -= r->fetched.iov_len;
 	free(r->fetched.iov_base);
 	return r;
 }

@@ -18,7 +18,7 @@ struct fetching {
 };
 
 /* A compressed base, and a top that has one cluster. */
-static void setup(struct fetching *f)
+static void setup(struct fetching *f, const char *cluster_size)
 {
 	const struct qcow2_options o = { .version = 3,
 					 .cluster_bits = 16,
@@ -38,7 +38,10 @@ static void setup(struct fetching *f)
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	ck_assert_int_eq(write(fd, f->base, DISK), DISK);
 	close(fd);
-	IMAGE_MUST(&f->rig, "qemu-img convert -c -O qcow2 base.raw base.qcow2");
+	IMAGE_MUST(&f->rig,
+		   "qemu-img convert -c -O qcow2 -o cluster_size=%s base.raw "
+		   "base.qcow2",
+		   cluster_size);
 	image_create(&f->rig, "top.qcow2", &o);
 	image_open(&f->rig);
 	memset(f->base + PLAIN, 'p', CLUSTER);
@@ -70,7 +73,7 @@ START_TEST(what_is_not_cached_is_read_by_the_queue)
 {
 	struct fetching f;
 
-	setup(&f);
+	setup(&f, "64k");
 	ck_assert_int_eq(do_read(&f, 0, DISK), 0);
 	ck_assert_mem_eq(f.memory, f.base, DISK);
 	ck_assert_uint_eq(f.cold.waited, 0);
@@ -91,7 +94,7 @@ START_TEST(nobody_else_waits_for_what_is_not_cached)
 	struct disk_try cold, quick;
 	struct fetching f;
 
-	setup(&f);
+	setup(&f, "64k");
 	ck_assert_int_eq(do_read(&f, PLAIN, 4096), 0);
 	rig_make(&cold, DISK_READ, PACKED, f.memory, 4096);
 	rig_make(&quick, DISK_READ, PLAIN, other, 4096);
@@ -115,7 +118,7 @@ START_TEST(a_write_fetches_what_is_around_it)
 {
 	struct fetching f;
 
-	setup(&f);
+	setup(&f, "64k");
 	ck_assert_int_eq(image_do(&f.rig, DISK_WRITE, PLAIN + CLUSTER,
 				  f.base + PLAIN, CLUSTER),
 			 0); /* so that the refcounts are in memory */
@@ -149,10 +152,10 @@ START_TEST(an_error_of_a_fetch_is_the_request_s)
 {
 	struct fetching f;
 
-	setup(&f);
+	setup(&f, "64k");
 	fails_once(&f, DISK_READ);
 	teardown(&f);
-	setup(&f);
+	setup(&f, "64k");
 	fails_once(&f, DISK_WRITE);
 	image_close(&f.rig);
 	image_is_clean(&f.rig);
@@ -165,11 +168,37 @@ START_TEST(what_is_evicted_at_once_is_read_all_the_same)
 {
 	struct fetching f;
 
-	setup(&f);
+	setup(&f, "64k");
 	f.cold.forgets = true;
 	ck_assert_int_eq(do_read(&f, PACKED, 4096), 0);
 	ck_assert_mem_eq(f.memory, f.base + PACKED, 4096);
 	ck_assert_uint_ge(f.cold.waited, 1);
+	teardown(&f);
+}
+END_TEST
+
+/* Tables of 2 MiB: four of them at once, for whoever else comes it blocks. */
+START_TEST(what_is_fetched_at_once_is_bounded)
+{
+	struct disk_try t[8];
+	struct fetching f;
+	unsigned int i;
+
+	setup(&f, "2M");
+	ck_assert_int_eq(do_read(&f, PLAIN, 4096), 0);
+	f.cold.missed = 0;
+	for (i = 0; i < 8; i++) {
+		rig_make(&t[i], DISK_READ, i * CLUSTER, f.memory + i * CLUSTER,
+			 4096);
+		disk_submit(f.rig.disk, &t[i].r);
+	}
+	ck_assert_uint_eq(f.cold.missed, 4);
+	image_run(&f.rig);
+	for (i = 0; i < 8; i++) {
+		ck_assert_int_eq(t[i].error, 0);
+		ck_assert_mem_eq(f.memory + i * CLUSTER, f.base + i * CLUSTER,
+				 4096);
+	}
 	teardown(&f);
 }
 END_TEST
@@ -182,6 +211,7 @@ int main(void)
 		a_write_fetches_what_is_around_it,
 		an_error_of_a_fetch_is_the_request_s,
 		what_is_evicted_at_once_is_read_all_the_same,
+		what_is_fetched_at_once_is_bounded,
 	};
 
 	return SUITE_RUN("qcow2_fetch", tests);
