@@ -51,6 +51,12 @@ static unsigned int left_ms(const struct trial *t)
 
 /* --- the console ------------------------------------------------------ */
 
+static int ended(const struct trial *t, struct err *e)
+{
+	return err_set(e, -EPIPE, "it ended before its console showed '%.64s'",
+		       t->expect);
+}
+
 static int watch(const struct trial *t, struct client_attach *a,
 		 struct matcher *m, struct err *e)
 {
@@ -67,10 +73,7 @@ static int watch(const struct trial *t, struct client_attach *a,
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0)
-			return err_set(e, -EPIPE,
-				       "it ended before its console showed "
-				       "'%.64s'",
-				       t->expect);
+			return ended(t, e);
 		if (matcher_feed(m, bytes, (size_t)n))
 			return 0;
 	}
@@ -92,8 +95,10 @@ static int await_console(struct trial *t, struct err *e)
 	r = client_attach(&a, t->vm.socket, &options, e);
 	if (!r) {
 		r = watch(t, &a, m, e);
-		close(a.fd);
 		client_attach_end(&a);
+	} else if (r == -ECONNREFUSED || r == -ENOENT || r == -ECONNRESET ||
+		   r == -EPIPE) {
+		r = ended(t, e);
 	}
 	matcher_destroy(m);
 	return r;
