@@ -71,7 +71,7 @@ static int follow(struct cli_vm *vm, struct sink *sink, uint64_t position,
 	int r = client_attach(&a, vm->socket, &options, e);
 
 	/* It ended in between: the log has everything. */
-	if (r == -ENOENT || r == -ECONNREFUSED)
+	if (client_is_gone(r))
 		return 0;
 	if (r)
 		return cli_vm_explain(vm, &a.problem, r, e);

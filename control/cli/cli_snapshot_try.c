@@ -96,8 +96,7 @@ static int await_console(struct trial *t, struct err *e)
 	if (!r) {
 		r = watch(t, &a, m, e);
 		client_attach_end(&a);
-	} else if (r == -ECONNREFUSED || r == -ENOENT || r == -ECONNRESET ||
-		   r == -EPIPE) {
+	} else if (client_is_gone(r)) {
 		r = ended(t, e);
 	}
 	matcher_destroy(m);

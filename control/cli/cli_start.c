@@ -23,8 +23,8 @@
 /* Is its process on its way out, so that a new one may be started soon? */
 static bool is_ending(const struct cli_vm *vm, int r)
 {
-	return r == -ECONNREFUSED || r == -ENOENT || r == -EPIPE ||
-	       r == -ESRCH || strcmp(vm->reply.problem.code, "ending") == 0;
+	return client_is_gone(r) || r == -ESRCH ||
+	       strcmp(vm->reply.problem.code, "ending") == 0;
 }
 
 static int spawn(const struct cli *cli, struct cli_vm *vm, bool no_start,

@@ -7,6 +7,7 @@
 #ifndef AMBER_CONTROL_CLIENT_H
 #define AMBER_CONTROL_CLIENT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,6 +53,12 @@ void client_reply_fini(struct client_reply *r);
 int client_request(struct client *c, const char *method, const char *target,
 		   const char *body, unsigned int timeout_ms,
 		   struct client_reply *r, struct err *e);
+
+/* Of any of these: the process has ended, or did so meanwhile. */
+static inline bool client_is_gone(int r)
+{
+	return r == -ECONNREFUSED || r == -ENOENT || r == -EPIPE;
+}
 
 /*
  * Sends a GET and hands the answer's bytes to on_bytes as they come, until

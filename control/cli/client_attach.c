@@ -44,6 +44,15 @@ static int connect_to(const char *path, struct err *e)
 	return err_sys(e, code, "%s", path);
 }
 
+/* A process that ends with a request unread resets the connection. */
+static int explain(int r, struct err *e)
+{
+	if (r == -EPIPE || r == -ECONNRESET)
+		return err_set(e, -EPIPE,
+			       "the VM's process closed the connection");
+	return err_sys(e, r, "attaching the console");
+}
+
 static int send_all(int fd, const char *text, struct err *e)
 {
 	size_t len = strlen(text);
@@ -54,7 +63,7 @@ static int send_all(int fd, const char *text, struct err *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_sys(e, -errno, "asking for the console");
+			return explain(-errno, e);
 		text += n;
 		len -= (size_t)n;
 	}
@@ -104,7 +113,7 @@ static ssize_t receive(int fd, uint64_t due_ns, struct buf *in, struct err *e)
 		if (n >= 0)
 			break;
 		if (errno != EINTR && errno != EAGAIN)
-			return err_sys(e, -errno, "attaching the console");
+			return explain(-errno, e);
 	}
 	if (buf_put(in, bytes, (size_t)n))
 		return err_set(e, -EPROTO, "the answer is too long");
@@ -141,9 +150,7 @@ static int read_head(int fd, uint64_t due_ns, struct buf *in, size_t *head_len,
 		if (n < 0)
 			return (int)n;
 		if (n == 0)
-			return err_set(e, -EPIPE,
-				       "the VM's process closed the "
-				       "connection");
+			return explain(-EPIPE, e);
 	}
 }
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console on a real terminal: attach, detach, many readers, history."""
 
+import fcntl
 import os
+import select
 import signal
+import socket
 import termios
+import threading
 import time
 
 from harness import check, equal, guest, run
@@ -123,6 +127,28 @@ def top_draws_and_ends_at_q(home):
     t.close()
 
 
+def end_unread(listener):
+    """A process that ends while a request is in its socket."""
+    connection, _ = listener.accept()
+    select.select([connection], [], [], 30)
+    connection.close()
+
+
+def a_process_that_ends_while_it_is_attached_is_told_so(home):
+    home.amber("create", "--name", "web", guest("hello"))
+    os.makedirs(home.dir + "/run/web")
+    with open(home.path("web", "lock"), "a+", encoding="ascii") as lock, \
+            socket.socket(socket.AF_UNIX) as listener:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        listener.bind(home.dir + "/run/web/api.sock")
+        listener.listen()
+        played = threading.Thread(target=end_unread, args=[listener], daemon=True)
+        played.start()
+        done = home.amber("console", "web", status=1)
+        equal(done.err, "amber: web: the VM's process closed the connection\n")
+        played.join()
+
+
 if __name__ == "__main__":
     run([run_attaches_and_the_escape_key_detaches,
          the_terminal_is_restored_whatever_ends_it,
@@ -132,4 +158,5 @@ if __name__ == "__main__":
          ctrl_c_is_the_guests_key_on_a_terminal,
          log_follows_until_the_end,
          a_pipe_talks_to_the_guest,
-         top_draws_and_ends_at_q])
+         top_draws_and_ends_at_q,
+         a_process_that_ends_while_it_is_attached_is_told_so])
