@@ -221,6 +221,7 @@ check-long: check
 	OUT=build/asan python3 -B tests/model/test_lifecycle.py --steps 50000
 	python3 -B tests/boot/test_reload.py --rounds 40
 	OUT=build/asan python3 -B tests/boot/test_reload.py --rounds 10
+	OUT=build/asan python3 -B tests/boot/evil_sweep.py --seconds 600
 	python3 -B tests/rig/test_disk_guest.py
 	python3 -B tests/rig/run_rig_tests.py --only disk --only qcow2 --fio-mib 8
 	python3 -B tests/rig/run_rig_tests.py --only snapshot --cycles 100
