@@ -18,7 +18,7 @@ import test_virtio  # noqa: E402
 from promises import await_true, check, console, run_tests, state  # noqa: E402
 from vmm import Vmm  # noqa: E402
 
-TRIES = 3 if storm.kvm_forgets() else 1
+TRIES = 5 if storm.kvm_forgets() else 1
 # Of these modules: all but those that are about connections of a vsock, which
 # end with a reload, about storage that hangs, for which a reload waits, and
 # about the process's memory, which a state takes as well.
@@ -32,7 +32,7 @@ BORROWED = [t for m in (test_virtio, test_disks, test_qcow2) for t in m.TESTS
 
 def several_tries(test):
     """Where KVM itself forgets something now and then (storm.py) a promise is
-    broken when it is three times in a row: what amber forgets it always does."""
+    broken when it is five times in a row: what amber forgets it always does."""
     def tried():
         for left in range(TRIES - 1, -1, -1):
             try:
