@@ -143,14 +143,16 @@ int chain_unpack(struct chain *c, const struct chain_extent *x,
 	if (c->unpacked.is_valid && c->unpacked.layer == x->layer &&
 	    c->unpacked.host == x->host)
 		return 0;
-	c->unpacked.is_valid = false;
-	bytes = realloc(c->unpacked.bytes, q->cluster_bytes);
-	if (!bytes)
-		return -ENOMEM;
-	c->unpacked.bytes = bytes;
 	r = read_packed(c, x, &in);
 	if (r)
-		return r;
+		return r; /* whoever wants the other one still finds it */
+	c->unpacked.is_valid = false;
+	bytes = realloc(c->unpacked.bytes, q->cluster_bytes);
+	if (!bytes) {
+		free(in);
+		return -ENOMEM;
+	}
+	c->unpacked.bytes = bytes;
 	r = unpack_cluster(q->h.compression, in, x->packed_bytes, bytes,
 			   q->cluster_bytes);
 	free(in);

@@ -64,12 +64,8 @@ static size_t read_cached(const struct file_ops *ops, int fd, void *bytes,
 	while (iov.iov_len) {
 		moved = ops->preadv(ops->ctx, fd, &iov, 1, (off_t)offset,
 				    RWF_NOWAIT);
-		if (!moved) {
-			memset(iov.iov_base, 0, iov.iov_len);
-			return n;
-		}
-		if (moved < 0) {
-			*is_missing = errno == EAGAIN;
+		if (moved <= 0) {
+			*is_missing = moved < 0 && errno == EAGAIN;
 			break;
 		}
 		iov.iov_base = (char *)iov.iov_base + moved;
@@ -93,7 +89,10 @@ int file_read_or_miss(const struct file_ops *ops, int fd, void *bytes, size_t n,
 		m->bytes = n;
 		return -EAGAIN;
 	}
-	/* A signal, an error, a file system that can't say. */
+	/*
+	 * The end of the file (Linux 5.9 and 5.10 say so in the middle of one,
+	 * too), a signal, an error, a file system that can't say.
+	 */
 	return file_read_at(ops, fd, (char *)bytes + got, n - got,
 			    offset + got);
 }

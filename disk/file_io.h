@@ -23,7 +23,7 @@ struct file_miss {
 	bool is_asked;
 	int fd;
 	uint64_t offset;
-	size_t bytes;
+	size_t bytes; /* 0: nothing was missed */
 };
 
 /*

@@ -118,6 +118,7 @@ static void part_read(struct io *io, int error)
 
 	qcow2_started_over(d, r);
 	r->moved += r->part.bytes;
+	r->part.fetches = 0;
 	if (!error && r->moved < r->bytes)
 		qcow2_go_on(d, r);
 	else
@@ -278,7 +279,7 @@ void qcow2_go_on(struct disk *d, struct disk_request *r)
 		if (!error && next_part(d, r, &error))
 			return;
 	}
-	if (error == -EAGAIN) {
+	if (qcow2_has_missed(d, error)) {
 		qcow2_fetch(d, r, part_fetched);
 		return;
 	}

@@ -113,6 +113,8 @@ void qcow2_fill(struct disk *d, struct disk_request *r);
 /* --- qcow2_disk_fetch.c ---------------------------------------------- */
 /* Lookups for r miss, from here to qcow2_ask(d, NULL), what they'd wait for. */
 void qcow2_ask(struct disk *d, const struct disk_request *r);
+/* Is that why error is -EAGAIN? */
+bool qcow2_has_missed(const struct disk *d, int error);
 /*
  * What was missed is read into the page cache, and done() called, which begins
  * with qcow2_fetched() and looks again.

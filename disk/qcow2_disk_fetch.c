@@ -23,11 +23,16 @@ void qcow2_ask(struct disk *d, const struct disk_request *r)
 				 k->fetching < FETCHING_MAX;
 }
 
+bool qcow2_has_missed(const struct disk *d, int error)
+{
+	return error == -EAGAIN && qcow2_disk(d)->chain.miss.bytes;
+}
+
 void qcow2_fetch(struct disk *d, struct disk_request *r,
 		 void (*done)(struct io *io, int error))
 {
 	struct qcow2_disk *k = qcow2_disk(d);
-	const struct file_miss *m = &k->chain.miss;
+	struct file_miss *m = &k->chain.miss;
 	struct io *io = &r->io;
 
 	r->part.fetches++;
@@ -35,6 +40,7 @@ void qcow2_fetch(struct disk *d, struct disk_request *r,
 	r->fetched = (struct iovec){ malloc(m->bytes), m->bytes };
 	io->done = done;
 	if (!r->fetched.iov_base) {
+		m->bytes = 0;
 		ioq_conclude(d->q, io, -ENOMEM);
 		return;
 	}
@@ -46,6 +52,7 @@ void qcow2_fetch(struct disk *d, struct disk_request *r,
 	io->iovs = 1;
 	io->skip = 0;
 	io->durable = io->direct = false;
+	m->bytes = 0;
 	ioq_submit(d->q, io);
 }
 

@@ -144,7 +144,7 @@ void qcow2_fill(struct disk *d, struct disk_request *r)
 				    &error))
 			return;
 	}
-	if (error == -EAGAIN) {
+	if (qcow2_has_missed(d, error)) {
 		qcow2_fetch(d, r, piece_fetched);
 		return;
 	}

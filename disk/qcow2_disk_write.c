@@ -51,6 +51,7 @@ static void next_part(struct disk *d, struct disk_request *r, int error)
 		return;
 	}
 	r->moved += r->part.bytes;
+	r->part.fetches = 0;
 	r->part.is_zeroes = r->part.is_pull = false;
 	qcow2_go_on(d, r);
 }
@@ -203,16 +204,20 @@ static int begin_anew(struct disk *d, struct disk_request *r, uint64_t left,
 		      const struct qcow2_extent *x, bool *fills)
 {
 	bool is_fresh = false;
-	int error;
+	int error = 0;
 
 	plan(d, r, r->offset + r->moved, left, x);
-	error = take(d, r, x, &is_fresh);
+	/* Before: a fresh cluster that is given back is fresh no more. */
+	*fills = qcow2_needs_fill(d, r, true, &error);
+	if (!error)
+		error = take(d, r, x, &is_fresh);
 	if (error) {
 		r->part.count = 0;
 		return error;
 	}
-	*fills = qcow2_needs_fill(d, r, is_fresh, &error);
-	if (!error && *fills)
+	if (!is_fresh)
+		*fills = qcow2_needs_fill(d, r, false, &error);
+	if (*fills)
 		error = qcow2_get_bounce(r);
 	if (error)
 		untake(d, r);

@@ -3,13 +3,16 @@
  * Tables and compressed clusters that are not in the page cache: the request
  * that needs them waits, the thread does not, and nobody else does.
  */
+#include <sys/stat.h>
+
 #include "tests/unit/cold_ops.h"
 #include "tests/unit/qcow2_rig.h"
 
 #define CLUSTER 65536u
 #define DISK	(16u * CLUSTER)
-#define PACKED	(3u * CLUSTER) /* a place that is compressed in the base */
-#define PLAIN	(9u * CLUSTER) /* one that the top has */
+#define PACKED	(3u * CLUSTER)	/* a place that is compressed in the base */
+#define PLAIN	(9u * CLUSTER)	/* one that the top has */
+#define HOLE	(12u * CLUSTER) /* one that nobody has */
 
 struct fetching {
 	struct qcow2_rig rig;
@@ -34,6 +37,7 @@ static void setup(struct fetching *f, const char *cluster_size)
 	f->memory = malloc(DISK);
 	memset(f->base, 'b', DISK);
 	rig_fill(f->base + PACKED, 4096, 7);
+	memset(f->base + HOLE, 0, CLUSTER);
 	snprintf(path, sizeof(path), "%s/base.raw", f->rig.dir);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	ck_assert_int_eq(write(fd, f->base, DISK), DISK);
@@ -77,13 +81,13 @@ START_TEST(what_is_not_cached_is_read_by_the_queue)
 	ck_assert_int_eq(do_read(&f, 0, DISK), 0);
 	ck_assert_mem_eq(f.memory, f.base, DISK);
 	ck_assert_uint_eq(f.cold.waited, 0);
-	/* The top's table, the base's, and each cluster but the top's. */
-	ck_assert_uint_eq(f.cold.missed, 1 + 1 + 15);
+	/* The top's table, the base's, and each cluster but two. */
+	ck_assert_uint_eq(f.cold.missed, 1 + 1 + 14);
 	/* All of it is known now, or was read. */
 	ck_assert_int_eq(do_read(&f, 0, DISK), 0);
 	ck_assert_mem_eq(f.memory, f.base, DISK);
 	ck_assert_uint_eq(f.cold.waited, 0);
-	ck_assert_uint_eq(f.cold.missed, 17);
+	ck_assert_uint_eq(f.cold.missed, 16);
 	teardown(&f);
 }
 END_TEST
@@ -177,6 +181,38 @@ START_TEST(what_is_evicted_at_once_is_read_all_the_same)
 }
 END_TEST
 
+/* preadv2(2), BUGS. */
+START_TEST(an_end_that_is_none_is_looked_at_again)
+{
+	struct fetching f;
+
+	setup(&f, "64k");
+	f.cold.ends_early = true;
+	ck_assert_int_eq(do_read(&f, 0, DISK), 0);
+	ck_assert(!f.cold.ends_early);
+	ck_assert_mem_eq(f.memory, f.base, DISK);
+	teardown(&f);
+}
+END_TEST
+
+/* Nothing is behind it, so that the rest of its cluster is not written. */
+START_TEST(a_write_that_has_to_fetch_takes_no_more_than_others)
+{
+	struct fetching f;
+	struct stat before, after;
+
+	setup(&f, "64k");
+	ck_assert_int_eq(stat(f.rig.path, &before), 0);
+	rig_fill(f.memory, 4096, 5);
+	ck_assert_int_eq(
+		image_do(&f.rig, DISK_WRITE, HOLE + 4096, f.memory, 4096), 0);
+	ck_assert_uint_ge(f.cold.missed, 2);
+	ck_assert_int_eq(stat(f.rig.path, &after), 0);
+	ck_assert_int_le(after.st_blocks - before.st_blocks, 8);
+	teardown(&f);
+}
+END_TEST
+
 /* Tables of 2 MiB: four of them at once, for whoever else comes it blocks. */
 START_TEST(what_is_fetched_at_once_is_bounded)
 {
@@ -211,6 +247,8 @@ int main(void)
 		a_write_fetches_what_is_around_it,
 		an_error_of_a_fetch_is_the_request_s,
 		what_is_evicted_at_once_is_read_all_the_same,
+		an_end_that_is_none_is_looked_at_again,
+		a_write_that_has_to_fetch_takes_no_more_than_others,
 		what_is_fetched_at_once_is_bounded,
 	};
 
