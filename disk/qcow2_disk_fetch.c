@@ -32,27 +32,26 @@ void qcow2_fetch(struct disk *d, struct disk_request *r,
 		 void (*done)(struct io *io, int error))
 {
 	struct qcow2_disk *k = qcow2_disk(d);
-	struct file_miss *m = &k->chain.miss;
+	const struct file_miss m = k->chain.miss;
 	struct io *io = &r->io;
 
+	k->chain.miss.bytes = 0;
 	r->part.fetches++;
-	k->fetching += m->bytes;
-	r->fetched = (struct iovec){ malloc(m->bytes), m->bytes };
+	k->fetching += m.bytes;
+	r->fetched = (struct iovec){ malloc(m.bytes), m.bytes };
 	io->done = done;
 	if (!r->fetched.iov_base) {
-		m->bytes = 0;
 		ioq_conclude(d->q, io, -ENOMEM);
 		return;
 	}
 	io->op = IO_READ;
-	io->fd = m->fd;
-	io->offset = m->offset;
-	io->bytes = m->bytes;
+	io->fd = m.fd;
+	io->offset = m.offset;
+	io->bytes = m.bytes;
 	io->iov = &r->fetched;
 	io->iovs = 1;
 	io->skip = 0;
 	io->durable = io->direct = false;
-	m->bytes = 0;
 	ioq_submit(d->q, io);
 }
 
