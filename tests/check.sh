@@ -28,10 +28,10 @@ count() {
 }
 
 # run_unit PROGRAM: Check prints "100%: Checks: N, Failures: F, Errors: E";
-# what comes of it is said in one piece, for others run beside it.
+# what comes of it is said in one piece, for others run beside it. In a shell of
+# its own, whose SECONDS are the program's.
 run_unit() {
-	local log status line total bad name began
-	began=$(date +%s)
+	local log status line total bad name
 	name=$(basename "$1")
 	log=$(timeout 300 "$1" 2>&1)
 	status=$?
@@ -45,7 +45,7 @@ run_unit() {
 	bad=$(($(sed -E 's/.*Failures: ([0-9]+), Errors: ([0-9]+).*/\1+\2/' <<<"$line")))
 	[ "$status" = 0 ] || [ "$bad" != 0 ] || bad=1
 	if [ "$bad" = 0 ]; then
-		echo "ok   $name ($total), $(($(date +%s) - began)) s"
+		echo "ok   $name ($total), $SECONDS s"
 	else
 		printf 'FAIL %s (%d of %d), exit status %d\n%s\n' "$name" \
 			"$bad" "$total" "$status" \
