@@ -2,6 +2,7 @@
 /* Opening /dev/kvm, and the table of capabilities; any thread. */
 #include "vmm/kvm.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdio.h>
@@ -117,6 +118,16 @@ int kvm_open(struct kvm *k, struct err *e)
 fail:
 	kvm_close(k);
 	return r;
+}
+
+int kvm_create_vm(const struct kvm *k)
+{
+	int fd;
+
+	do
+		fd = ioctl(k->fd, KVM_CREATE_VM, 0);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
 }
 
 void kvm_close(struct kvm *k)

@@ -28,6 +28,14 @@ struct kvm {
 int kvm_open(struct kvm *k, struct err *e);
 void kvm_close(struct kvm *k);
 
+/*
+ * KVM_CREATE_VM, tried again when a signal cuts it short: the kernel starts
+ * threads in it and takes locks of all mappings, and gives up on either when a
+ * signal is pending, be it one that stops and continues the process. Returns a
+ * descriptor that the caller owns, or -errno. Any thread.
+ */
+int kvm_create_vm(const struct kvm *k);
+
 enum probe_status { PROBE_OK, PROBE_DEGRADED, PROBE_MISSING };
 
 /* "ok", "degraded", "missing" */

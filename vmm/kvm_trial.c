@@ -5,6 +5,7 @@
  */
 #include "vmm/kvm_trial.h"
 
+#include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -39,8 +40,9 @@ static int point_at_code(int vcpu, struct err *e)
 
 static int run_once(int vcpu, const struct kvm_run *run, struct err *e)
 {
-	if (ioctl(vcpu, KVM_RUN, 0) < 0)
-		return err_sys(e, -errno, "trial run: KVM_RUN");
+	while (ioctl(vcpu, KVM_RUN, 0) < 0)
+		if (errno != EINTR)
+			return err_sys(e, -errno, "trial run: KVM_RUN");
 	return run->exit_reason == KVM_EXIT_HLT;
 }
 
@@ -60,9 +62,9 @@ int kvm_trial_run(const struct kvm *k, struct err *e)
 		return err_sys(e, -errno, "trial run: memory");
 	memcpy(page, code, sizeof(code));
 	slot.userspace_addr = (uintptr_t)page;
-	vm = ioctl(k->fd, KVM_CREATE_VM, 0);
+	vm = r = kvm_create_vm(k);
 	if (vm < 0) {
-		r = err_sys(e, -errno, "trial run: KVM_CREATE_VM");
+		err_sys(e, r, "trial run: KVM_CREATE_VM");
 		goto out;
 	}
 	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0) {

@@ -62,9 +62,10 @@ static int create_vm(struct machine *m, struct err *e)
 	uint64_t identity = KVM_IDENTITY_MAP;
 	int r;
 
-	m->vm_fd = ioctl(m->kvm.fd, KVM_CREATE_VM, 0);
-	if (m->vm_fd < 0)
-		return err_sys(e, -errno, "KVM_CREATE_VM");
+	r = kvm_create_vm(&m->kvm);
+	if (r < 0)
+		return err_sys(e, r, "KVM_CREATE_VM");
+	m->vm_fd = r;
 	r = ram_set_slots(&m->ram, m->vm_fd, e);
 	if (r)
 		return r;
