@@ -205,9 +205,8 @@ def events_follow_a_vm_to_its_end(home):
     first = watcher.stdout.readline()  # it listens: a VM that has ended has no events
     home.amber("pause", "web")
     home.amber("stop", "web")
-    out, err = watcher.communicate(timeout=30)
-    equal((watcher.returncode, err), (0, ""))
-    kinds = [json.loads(line) for line in [first, *out.splitlines()]]
+    kinds = [json.loads(line) for line in [first, *watcher.stdout]]
+    equal((watcher.wait(30), watcher.stderr.read()), (0, ""))
     moves = [k.get("to") for k in kinds if k["kind"] == "state"]
     equal(moves, ["starting", "running", "pausing", "paused", "stopping", "stopped"])
 
