@@ -9,12 +9,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 
 import storm
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(ROOT, os.environ.get("OUT", "build"))
 TIMEOUT_S = 60
+IDLE_S = 2
 
 
 def has_kvm():
@@ -22,9 +24,22 @@ def has_kvm():
 
 
 class _Connection(http.client.HTTPConnection):
+    """A new one when it was not used for long: the server ends it after 5 s."""
+
     def __init__(self, path):
         super().__init__("amber", timeout=TIMEOUT_S)
         self._path = path
+        self._used = time.monotonic()
+
+    def request(self, *args, **more):
+        if time.monotonic() - self._used > IDLE_S:
+            self.close()
+        super().request(*args, **more)
+
+    def getresponse(self):
+        answer = super().getresponse()
+        self._used = time.monotonic()
+        return answer
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)

@@ -14,8 +14,9 @@ static bool status_is_answered(void)
 	uint64_t began = clock_mono_ns();
 	bool fine = desk_answers(&d, STATUS_REQUEST, "\"labels\":{}}");
 
-	/* Far less than any limit: nobody was waited for. */
-	return fine && clock_mono_ns() - began < 100 * NS_PER_MS;
+	/* Less than any limit: nobody was waited for. */
+	return fine &&
+	       clock_mono_ns() - began < desk_limits.request_ms * NS_PER_MS / 2;
 }
 
 START_TEST(a_connection_serves_many_requests)
@@ -55,7 +56,7 @@ END_TEST
 
 START_TEST(a_silent_connection_is_closed_in_time)
 {
-	desk_open(&d);
+	desk_open_hasty(&d);
 	client_open(&c, &d);
 	ck_assert(client_await(&c, &d, "header-timeout"));
 	ck_assert_int_eq(strncmp(c.text, "HTTP/1.1 408", 12), 0);
@@ -71,7 +72,7 @@ START_TEST(one_byte_now_and_then_does_not_win_time)
 	uint64_t began = clock_mono_ns(), next = began;
 	size_t at = 0;
 
-	desk_open(&d);
+	desk_open_hasty(&d);
 	client_open(&c, &d);
 	while (!c.ended && clock_mono_ns() - began < PATIENCE_MS * NS_PER_MS) {
 		if (clock_mono_ns() >= next && at < sizeof(request) - 3) {
@@ -83,7 +84,8 @@ START_TEST(one_byte_now_and_then_does_not_win_time)
 	}
 	ck_assert(c.ended);
 	ck_assert_ptr_nonnull(strstr(c.text, "header-timeout"));
-	ck_assert_uint_lt(clock_mono_ns() - began, 1000 * NS_PER_MS);
+	/* Not only when no more came: the last byte was never sent. */
+	ck_assert_uint_lt(at, sizeof(request) - 3);
 	client_close(&c);
 	desk_close(&d);
 }
@@ -93,7 +95,7 @@ START_TEST(a_slow_body_does_not_win_time_either)
 {
 	uint64_t began = clock_mono_ns();
 
-	desk_open(&d);
+	desk_open_hasty(&d);
 	client_open(&c, &d);
 	client_send(&c, POST("/v1/vm/start", "60000") "{");
 	while (!c.ended && clock_mono_ns() - began < PATIENCE_MS * NS_PER_MS) {
@@ -110,7 +112,7 @@ END_TEST
 
 START_TEST(an_idle_connection_is_closed_after_its_answer)
 {
-	desk_open(&d);
+	desk_open_hasty(&d);
 	client_open(&c, &d);
 	client_send(&c, STATUS_REQUEST);
 	ck_assert(client_await(&c, &d, "labels"));
@@ -346,7 +348,7 @@ START_TEST(what_is_not_http_is_turned_away)
 	};
 	size_t i;
 
-	desk_open(&d);
+	desk_open_hasty(&d);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		client_open(&c, &d);
 		client_send(&c, bad[i]);
@@ -433,7 +435,7 @@ START_TEST(an_answer_that_nobody_takes_ends_in_time)
 	char *block = calloc(1, 1 << 20);
 	uint64_t began;
 
-	desk_open(&d);
+	desk_open_hasty(&d);
 	fake_vm_output(d.plane.control->vm, block, 1 << 20);
 	client_open(&c, &d);
 	client_send(&c, REQUEST("GET /v1/vm/console"));
