@@ -6,8 +6,19 @@
 #include <check.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <time.h>
 
 #define SUITE_TIMEOUT_S 60
+
+/* What this thread has computed, in ns: a busy machine doesn't make it more. */
+static inline uint64_t suite_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
 
 /*
  * How much more memory a test may be seen to use in a build with a sanitizer,

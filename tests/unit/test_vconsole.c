@@ -257,9 +257,9 @@ START_TEST(a_very_long_chain_is_taken_in_bounded_steps)
 	rig_offer(&r.rig, Q_TX0, 0);
 	rig_kick(&r.rig, Q_TX0);
 	for (i = 0; i < 10000 && !done; i++) {
-		began = clock_mono_ns();
+		began = suite_cpu_ns();
 		ck_assert_int_eq(loop_step(r.loop, 0), 0);
-		took = clock_mono_ns() - began;
+		took = suite_cpu_ns() - began;
 		longest = took > longest ? took : longest;
 		done = rig_take(&r.rig, Q_TX0, NULL, NULL);
 	}
