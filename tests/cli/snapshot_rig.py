@@ -15,7 +15,7 @@ def lines(home, name):
     """Whole ones: going back may cut one short, and another is appended."""
     text = home.console(name)
     return [(m[1], int(m[2])) for m in
-            re.finditer(r"nonce=(\w{16}) count=(\d+)\r?$", text, re.MULTILINE)]
+            re.finditer(r"nonce=(\w{16}) count=(\d+)\r?\n", text)]
 
 
 def await_true(what, text="it does not happen"):
