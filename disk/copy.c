@@ -9,11 +9,14 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "disk/file_io.h"
+#include "disk/format.h"
 
 #define PIECE_BYTES (1u << 20)
 #define PIECES	    8 /* on their way */
 #define ZERO_UNIT   4096u
 #define ZERO_BYTES  (64u << 20) /* zeroed by one request */
+#define SYNC_BYTES  (32u << 20) /* written before they begin to be synced */
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
@@ -30,7 +33,8 @@ struct piece {
 struct copy {
 	struct copy_plan *plan;
 	struct piece piece[PIECES];
-	int error; /* of a write, the first */
+	int error;	  /* of a write, the first */
+	uint64_t syncing; /* of plan->copied: begun */
 	struct err *e;
 };
 
@@ -163,6 +167,17 @@ static int one_step(struct copy *k, uint64_t at, uint64_t *n)
 	return what == COPY_DATA ? copy_data(k, at, *n) : zero(k, at, *n);
 }
 
+/* The storage works while the next piece is copied, not only in the end. */
+static void begin_sync(struct copy *k)
+{
+	struct copy_plan *plan = k->plan;
+
+	if (plan->copied - k->syncing < SYNC_BYTES)
+		return;
+	k->syncing = plan->copied;
+	file_begin_sync(plan->to->files, plan->to->fd);
+}
+
 static int copy_all(struct copy *k)
 {
 	struct copy_plan *plan = k->plan;
@@ -171,6 +186,7 @@ static int copy_all(struct copy *k)
 
 	for (at = 0; at < plan->bytes && !r; at += n) {
 		r = one_step(k, at, &n);
+		begin_sync(k);
 		if (!r && plan->progress &&
 		    plan->progress(
 			    plan->progress_ctx,
@@ -184,7 +200,7 @@ static int copy_all(struct copy *k)
 
 int copy_run(struct copy_plan *plan, struct err *e)
 {
-	struct copy k = { .plan = plan, .e = e };
+	struct copy k = { .plan = plan, .e = e, .syncing = plan->copied };
 	unsigned int i;
 	int r = 0;
 

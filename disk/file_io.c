@@ -140,6 +140,12 @@ int file_sync(const struct file_ops *ops, int fd)
 	return -EIO;
 }
 
+void file_begin_sync(const struct file_ops *ops, int fd)
+{
+	if (ops->begin_sync)
+		ops->begin_sync(ops->ctx, fd);
+}
+
 int file_punch(const struct file_ops *ops, int fd, uint64_t offset,
 	       uint64_t bytes)
 {

@@ -38,6 +38,12 @@ int file_write_at(const struct file_ops *ops, int fd, const void *bytes,
 /* Of a regular file or a block device, whose size does not change. */
 int file_size(int fd, uint64_t *bytes, bool *is_device);
 int file_sync(const struct file_ops *ops, int fd);
+/*
+ * What was written begins its way to the storage, so that a later file_sync()
+ * has less to wait for. A hint: nothing is waited for but room in the device's
+ * queue, nothing is promised, and what goes wrong is that sync's to tell.
+ */
+void file_begin_sync(const struct file_ops *ops, int fd);
 /* Gives the range back to the file system; -EOPNOTSUPP where it can't. */
 int file_punch(const struct file_ops *ops, int fd, uint64_t offset,
 	       uint64_t bytes);

@@ -52,6 +52,8 @@ struct file_ops {
 			   off_t offset, int flags);
 	int (*fdatasync)(void *ctx, int fd);
 	int (*fallocate)(void *ctx, int fd, int mode, off_t offset, off_t len);
+	/* sync_file_range(2) of a whole file; NULL: nothing is begun early. */
+	int (*begin_sync)(void *ctx, int fd);
 };
 
 extern const struct file_ops file_ops_real;

@@ -38,11 +38,18 @@ static int real_fallocate(void *ctx, int fd, int mode, off_t offset, off_t len)
 	return fallocate(fd, mode, offset, len);
 }
 
+static int real_begin_sync(void *ctx, int fd)
+{
+	(void)ctx;
+	return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 const struct file_ops file_ops_real = {
 	.preadv = real_preadv,
 	.pwritev = real_pwritev,
 	.fdatasync = real_fdatasync,
 	.fallocate = real_fallocate,
+	.begin_sync = real_begin_sync,
 };
 
 static ssize_t call(const struct file_ops *f, int fd,
