@@ -215,6 +215,10 @@ check: $(OUT)/amber-vmm $(OUT)/amber guests unit lint asan-build tsan-build \
 		fuzz-build
 	tests/check.sh $(SUITES)
 
+# A process that is stopped and continued wakes up: not test_rest.py.
+STALLED := $(filter-out %/test_rest.py,\
+	$(wildcard tests/cli/test_*.py tests/boot/test_*.py tests/model/test_*.py))
+
 # The same and more of it: hours of a machine's time, not minutes.
 check-long: check
 	python3 -B tests/model/test_lifecycle.py --steps 200000
@@ -222,6 +226,8 @@ check-long: check
 	python3 -B tests/boot/test_reload.py --rounds 40
 	OUT=build/asan python3 -B tests/boot/test_reload.py --rounds 10
 	OUT=build/asan python3 -B tests/boot/evil_sweep.py --seconds 600
+	python3 -B tests/stall.py $(STALLED)
+	OUT=build/asan python3 -B tests/stall.py $(STALLED)
 	python3 -B tests/rig/test_disk_guest.py
 	python3 -B tests/rig/run_rig_tests.py --only disk --only qcow2 --fio-mib 8
 	python3 -B tests/rig/run_rig_tests.py --only snapshot --cycles 100
