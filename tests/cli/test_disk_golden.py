@@ -24,7 +24,7 @@ STRICTER = re.compile("is not inside the file|is damaged: |is not a multiple of 
                       "does not say which format|is not in the first cluster|"
                       "its backing file .* is not|has a NUL in it")
 # Where QEMU is: what amber neither reads nor keeps.
-LAXER = re.compile("bitmap|data-file-raw|Header extension too large|extra metadata")
+LAXER = re.compile("[Bb]itmap|data-file-raw|Header extension too large|extra metadata")
 
 
 def lines(name):
