@@ -117,6 +117,8 @@ def main():
     parser.add_argument("scripts", nargs="+", metavar="SCRIPT")
     options = parser.parse_args()
     print(f"stall: seed {options.seed}", flush=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))  # none stays stopped
     stall = Stall(options.longest, random.Random(options.seed))
     stall.start()
     try:
