@@ -88,6 +88,13 @@ static void check_slot(struct life *l, struct slot *s)
 			     (unsigned long long)r->offset / SECTOR);
 }
 
+static void finish_slot(struct life *l, struct slot *s)
+{
+	while (!s->t.calls)
+		step_once(l);
+	check_slot(l, s);
+}
+
 /* Ends what is over, and what shares a sector with [at, at + n). */
 static void settle(struct life *l, uint64_t at, uint64_t n)
 {
@@ -97,12 +104,8 @@ static void settle(struct life *l, uint64_t at, uint64_t n)
 		struct slot *s = &l->slot[i];
 		uint64_t from = s->t.r.offset, to = from + s->t.r.bytes;
 
-		if (!s->is_busy)
-			continue;
-		while (!s->t.calls && from < at + n && at < to)
-			step_once(l);
-		if (s->t.calls)
-			check_slot(l, s);
+		if (s->is_busy && (s->t.calls || (from < at + n && at < to)))
+			finish_slot(l, s);
 	}
 }
 
@@ -111,14 +114,9 @@ static void drain(struct life *l)
 {
 	unsigned int i;
 
-	for (i = 0; i < SLOTS; i++) {
-		struct slot *s = &l->slot[i];
-
-		while (s->is_busy && !s->t.calls)
-			step_once(l);
-		if (s->is_busy)
-			check_slot(l, s);
-	}
+	for (i = 0; i < SLOTS; i++)
+		if (l->slot[i].is_busy)
+			finish_slot(l, &l->slot[i]);
 	while (l->is_holding)
 		step_once(l);
 }
