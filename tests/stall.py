@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine that stands still: runs tests while processes of amber are stopped
-for a moment and continued, one after the other, at random. What counts on a
-thing to happen in time, in a test or in amber, fails here and not in CI.
+for a moment and continued, one after the other, at random, and die late when
+they are killed. What counts on a thing to happen in time, in a test or in
+amber, fails here and not in CI.
 
   stall.py [--jobs N] [--longest S] [--seed N] SCRIPT..."""
 
@@ -17,6 +18,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.path.join(ROOT, os.environ.get("OUT", "build"))
+LATE = os.path.join(ROOT, "tests", "late")  # what is killed dies late
 SHORTEST_S = 0.05
 PAUSE_S = 0.3  # at most, between two
 LIMIT_S = 1800
@@ -90,7 +92,8 @@ class Stall(threading.Thread):
 def run_script(script):
     """True if it passed; what it says of failures is printed in one piece."""
     child = subprocess.Popen([sys.executable, "-B", script], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, errors="replace")
+                             stderr=subprocess.STDOUT, text=True, errors="replace",
+                             env=dict(os.environ, PYTHONPATH=LATE))
     why = ""
     try:
         said, _ = child.communicate(timeout=LIMIT_S)

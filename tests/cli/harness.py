@@ -15,6 +15,9 @@ import tempfile
 import time
 import traceback
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from processes import kill, vmms  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join(ROOT, os.environ.get("OUT", "build"))
 AMBER = os.path.join(OUT, "amber")
@@ -98,16 +101,7 @@ class Home:
         return self.amber("log", name, program=LOOKER).out
 
     def vmm_pids(self):
-        found = []
-        for name in os.listdir("/proc"):
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as f:
-                    line = f.read()
-            except (OSError, ValueError):
-                continue
-            if name.isdigit() and self.dir.encode() in line and b"--dir" in line:
-                found.append(int(name))
-        return found
+        return vmms(self.dir)
 
     def await_no_vmm(self):
         """The lock is let go before the process is gone: a sanitizer looks for
@@ -126,10 +120,7 @@ class Home:
                 if stream:
                     stream.close()
         for pid in self.vmm_pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill(pid)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

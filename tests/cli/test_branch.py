@@ -4,11 +4,11 @@ thrown away (start --peek)."""
 
 import hashlib
 import os
-import signal
 import subprocess
 import time
 
 from harness import check, equal, run
+from processes import kill
 from snapshot_rig import await_count, await_end, await_true, create, judge, lines, twin_disk
 
 
@@ -209,8 +209,8 @@ def what_a_kill_leaves_goes_with_the_next_one(home):
     name = home.amber("start", "web", "--peek", "--json").json()["name"]
     pid = home.amber("info", "--json", name).json()["pid"]
     await_true(lambda: os.path.exists(home.path(name, "state.json")), "it writes nothing")
-    os.kill(pid, signal.SIGKILL)
-    await_true(lambda: not home.amber("info", "--json", name).json()["alive"], "it lives")
+    kill(pid)
+    equal(home.amber("info", "--json", name).json()["alive"], False)
     check(name in vms(home), "it was removed by itself")
     os.mkdir(home.path(".new-12345678"))
     os.mkdir(home.path(".new-abcdef01"))
@@ -229,7 +229,7 @@ def what_comes_from_a_throwaway_is_none(home):
     home.amber("snapshot", "restore", name, "two", "--as", "web-peek-keep")
     equal(home.amber("config", "web-peek-keep", "--json").json().get("labels", {}), {})
     pid = home.amber("info", "--json", "web-peek-keep").json()["pid"]
-    os.kill(pid, signal.SIGKILL)
+    kill(pid)
     home.amber("start", "web", "--peek")
     check("web-peek-keep" in vms(home), vms(home))
 

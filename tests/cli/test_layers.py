@@ -4,11 +4,11 @@
 import itertools
 import os
 import random
-import signal
 import time
 
 from harness import check, equal, run
 from layers import Twin
+from processes import kill
 from snapshot_rig import await_true
 
 
@@ -326,7 +326,7 @@ def killed_while_layers_go_it_goes_on_at_the_next_start(home):
         children = [home.start("snapshot", "delete", "twin", name)
                     for name in dice.sample("pqr", 2)]
         time.sleep(dice.random() * (0.4 if turn % 2 else 0.05))
-        os.kill(pid, signal.SIGKILL)
+        check(kill(pid), "its process is gone")
         for child in children:
             child.wait(30)
         twin.check_layers()

@@ -7,6 +7,7 @@ import signal
 import time
 
 from harness import check, equal, guest, run
+from processes import kill
 
 
 def boot(home, name, kernel="button", *options):
@@ -160,7 +161,7 @@ def a_killed_process_is_told_from_a_stopped_vm(home):
     due = time.monotonic() + 60  # state.json is written behind the start
     while not os.path.exists(home.path("web", "state.json")):
         check(time.monotonic() < due, "no state.json")
-    os.kill(home.vmm_pids()[0], signal.SIGKILL)
+    kill(home.vmm_pids()[0])
     home.amber("wait", "web", "--for", "stopped", "--timeout", "10", status=None)
     row = home.amber("list", "--json").json()[0]
     equal(row["alive"], False)
@@ -227,17 +228,9 @@ def nothing_is_left_in_the_run_directory(home):
     equal(os.listdir(f"{run_dir}/.hubs"), [])
 
 
-def kill_vmm(home):
-    """Killed, and its lock let go: its threads end one after the other."""
-    os.kill(home.vmm_pids()[0], signal.SIGKILL)
-    due = time.monotonic() + 60
-    while home.amber("info", "--json", "web").json()["alive"]:
-        check(time.monotonic() < due, "a killed VM keeps its lock")
-
-
 def what_a_killed_vm_left_goes_with_it(home):
     boot(home, "web", "button", "--port", "log", "--vsock", "3")
-    kill_vmm(home)
+    kill(home.vmm_pids()[0])
     check(os.path.exists(f"{home.dir}/run/web/log.sock"))
     with open(f"{home.dir}/run/web/mine", "w", encoding="ascii"):
         pass
@@ -245,7 +238,7 @@ def what_a_killed_vm_left_goes_with_it(home):
     equal(os.listdir(f"{home.dir}/run/web"), ["mine"], "what is no socket stays")
     os.unlink(f"{home.dir}/run/web/mine")
     boot(home, "web", "button", "--port", "log", "--vsock", "3")
-    kill_vmm(home)
+    kill(home.vmm_pids()[0])
     home.amber("delete", "web")
     check(not os.path.exists(f"{home.dir}/run/web"))
 

@@ -4,11 +4,11 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 
 from harness import check, equal, guest, run, skip
+from processes import kill
 from snapshot_rig import (after_going_back, await_count, await_true, create, lines, memory_of,
                           snapshots, twin_disk)
 
@@ -301,10 +301,7 @@ def killed_while_it_is_taken_it_is_there_or_not(home):
         pid = home.vmm_pids()[0]
         child = home.start("snapshot", "create", "web", f"s{turn}")
         time.sleep(0.001 * turn)  # at any point of it
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill(pid)
         child.wait(30)
         there = snapshots(home)
         equal(there["damaged"], 0)

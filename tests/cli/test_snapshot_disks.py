@@ -4,11 +4,11 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 
 from harness import check, equal, run
+from processes import kill
 from snapshot_rig import await_end, create, judge, lines, snapshots, twin_disk
 
 
@@ -225,10 +225,7 @@ def killed_while_it_goes_back_disks_are_of_one_moment(home):
         pid = home.vmm_pids()[0]
         child = home.start("snapshot", "restore", "twin", "one", "--no-safety")
         time.sleep(0.001 * turn)  # at any point of it
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill(pid)
         child.wait(30)
         home.amber("snapshot", "restore", "twin", "one", "--no-safety")
         left = [n for n in os.listdir(home.dir) if ".was." in n]

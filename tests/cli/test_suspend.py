@@ -2,11 +2,11 @@
 """`amber suspend` and what `amber start` makes of it."""
 
 import os
-import signal
 import subprocess
 import time
 
 from harness import check, equal, guest, run, skip
+from processes import kill
 from snapshot_rig import await_count, lines
 
 
@@ -148,10 +148,7 @@ def killed_while_it_is_suspended_it_is_there_or_not(home):
         pid = home.vmm_pids()[0]
         child = home.start("suspend", "web")
         time.sleep(0.001 * turn)  # at any point of it
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill(pid)
         child.wait(30)
         state = home.state("web")
         outcomes.add(state)

@@ -14,6 +14,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from processes import await_end_of  # noqa: E402
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 OUT = os.path.join(ROOT, os.environ.get("OUT", "build/asan"))
 AMBER = os.path.join(OUT, "amber")
@@ -429,6 +432,10 @@ class Vm:
     def state(self):
         return json.loads(self.look("info", "--json", "web"))["state"]
 
+    def await_end(self):
+        """Killed, suspended or stopped."""
+        await_end_of(f"{self.where}/home/vms/web")
+
     def is_whole(self):
         """Suspended in full or not at all, and it can be started."""
         state = self.state()
@@ -458,6 +465,7 @@ def kill_suspend():
             for times in (1, 2, 3):
                 vm.amber("start", "web", AMBER_KILL_AT=f"{point}:{times}", status=None)
                 vm.amber("suspend", "web", status=None)
+                vm.await_end()
                 states.add(vm.is_whole())
                 kills += 1
     check(states == {"suspended", "stopped"}, f"only {states}")

@@ -7,12 +7,12 @@ disks and memory aren't of one moment."""
 import json
 import os
 import re
-import signal
 import sys
 import tempfile
 import time
 
 import test_kill_points as kit
+import processes
 
 NAMES = ("a", "b")
 LEFT = re.compile(r"\.(new|was|old|gone|tmp)(\.|$)|^restoring$")
@@ -210,6 +210,7 @@ def once(twin, scenario, **env):
     before = twin.tops()
     scenario.run(twin)
     twin.vm.amber("stop", "web", status=None)
+    twin.vm.await_end()
     return before
 
 
@@ -255,14 +256,8 @@ def kill_scenario(scenario):
 
 def end_processes(where):
     """Of a scenario that failed."""
-    for pid in [n for n in os.listdir("/proc") if n.isdigit()]:
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                words = f.read().split(b"\0")
-            if b"--dir" in words and f"{where}/".encode() in words[words.index(b"--dir") + 1]:
-                os.kill(int(pid), signal.SIGKILL)
-        except OSError:
-            continue
+    for pid in processes.vmms(where):
+        processes.kill(pid)
 
 
 def main():

@@ -10,13 +10,13 @@ import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 import test_kill_points as kit
+from processes import kill
 from test_kill_snapshots import Twin, end_processes
 
 MOST = 5      # snapshots
@@ -104,32 +104,16 @@ class Storm:
             self.took[word] = 0.9 * usual + 0.1 * (time.monotonic() - began)
         else:
             self.took[word] = 1.02 * usual
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            kit.check(word == "suspend", f"{command}: its process is gone")
+        kit.check(kill(pid) or word == "suspend", f"{command}: its process is gone")
         child.wait(60)
         self.outcomes.setdefault(word, [0, 0])[is_over] += 1
         return word, child.returncode == 0
-
-    def await_end(self, pid):
-        due = time.monotonic() + START_S
-        while os.path.exists(f"/proc/{pid}"):
-            try:
-                with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-                    if f.read().split(")")[-1].split()[0] == "Z":
-                        return
-            except FileNotFoundError:
-                return
-            kit.check(time.monotonic() < due, "it was killed, and lives")
-            time.sleep(0.002)
 
     def kill(self, pid, before):
         """What is there then."""
         command, come, go, name = self.choose(before)
         self.log.append(" ".join(command))
         word, is_done = self.run(pid, command)
-        self.await_end(pid)
         after, current = self.list()
         gone, new = set(before) - set(after), set(after) - set(before)
         new = {n for n in new if not any(n.startswith(c) for c in come)}

@@ -18,6 +18,7 @@ import traceback
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "cli"))
 from harness import Failed, Home, check, equal, has_kvm  # noqa: E402
 from layers import Twin  # noqa: E402
+from processes import kill  # noqa: E402
 
 NAME = "layers_are_what_the_model_says"
 MOST = 6  # snapshots at a time
@@ -123,7 +124,7 @@ class Run:
         pid = self.twin.pid()
         child = self.home.start("snapshot", args[0], "twin", *args[1:])
         time.sleep(self.dice.random() * 0.15)
-        os.kill(pid, signal.SIGKILL)
+        check(kill(pid), "its process is gone")
         child.wait(30)
         self.model.read(self.twin)
         names = set(self.model.parent)
