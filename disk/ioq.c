@@ -30,6 +30,9 @@
  */
 #define BATCH_SHARE 4
 #define BATCH_MAX   8
+/* While so many of them run and nothing else, their ends are waited for
+ * together as well. */
+#define AWAIT_FROM 16
 /* In one system call; the kernel's own limit is 2 GiB - 4 KiB. */
 #define STEP_BYTES (1U << 30)
 /* Written at once where a file system can't zero a range. */
@@ -73,6 +76,11 @@ static void put_back(struct io_list *list, struct io *io)
 static bool is_transfer(const struct io *io)
 {
 	return io->op == IO_READ || io->op == IO_WRITE;
+}
+
+static bool is_direct(const struct io *io)
+{
+	return io->direct && is_transfer(io);
 }
 
 /* The place in the io's memory where it goes on; *skip bytes are done. */
@@ -212,6 +220,7 @@ static bool advance(struct io *io, ssize_t res)
 void ioq_stepped(struct ioq *q, struct io *io, ssize_t res)
 {
 	q->running--;
+	q->direct -= is_direct(io);
 	q->inline_steps++;
 	q->inline_bytes += res > 0 ? (uint64_t)res : 0;
 	append(advance(io, res) ? &q->finished : &q->waiting, io);
@@ -221,6 +230,13 @@ void ioq_fired(struct ioq *q, unsigned int i, uint64_t count)
 {
 	q->events[i]->count = count;
 	q->fired |= UINT32_C(1) << i;
+}
+
+unsigned int ioq_steps_to_await(const struct ioq *q)
+{
+	if (q->direct < AWAIT_FROM || q->direct < q->running)
+		return 1;
+	return MIN(q->direct / BATCH_SHARE, IOQ_AWAIT_MAX);
 }
 
 /* --- submission ------------------------------------------------------ */
@@ -304,7 +320,7 @@ static bool awaits_batch(const struct ioq *q)
 	const struct io *io;
 
 	for (io = q->waiting.first; io && n < batch; io = io->next, n++)
-		if (!io->direct || !is_transfer(io))
+		if (!is_direct(io))
 			return false;
 	return n < batch;
 }
@@ -322,8 +338,10 @@ static void start_steps(struct ioq *q)
 		if (!io)
 			return;
 		q->running++;
+		q->direct += is_direct(io);
 		if (q->ops->start(q, io)) {
 			q->running--;
+			q->direct -= is_direct(io);
 			put_back(&q->waiting, io);
 			return;
 		}

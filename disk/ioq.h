@@ -95,8 +95,9 @@ int ioq_watch(struct ioq *q, struct ioq_event *ev, int fd,
 /*
  * Starts what was submitted and waits until something has happened or
  * timeout_ns have passed (0: looks only), then calls done() and ready() for
- * all that has. Returns how many were called, or a negative errno of the
- * engine itself (the thread can't go on).
+ * all that has. While 16 direct transfers or more run, and nothing else, one
+ * that ends may be told of 10 ms later, with others. Returns how many were
+ * called, or a negative errno of the engine itself (the thread can't go on).
  */
 int ioq_run(struct ioq *q, uint64_t timeout_ns);
 

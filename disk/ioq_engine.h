@@ -11,6 +11,8 @@
 
 #include "disk/ioq.h"
 
+#define IOQ_AWAIT_MAX 8
+
 enum ioq_step_kind { STEP_READ, STEP_WRITE, STEP_SYNC, STEP_ALLOCATE };
 
 /* The next system call of an io. */
@@ -49,6 +51,7 @@ struct ioq {
 	void *host;		      /* owned by the engine */
 	unsigned int depth;
 	unsigned int running; /* steps that the engine has */
+	unsigned int direct;  /* direct transfers among them */
 	unsigned int in_flight;
 	struct io_list waiting;			  /* for a step */
 	struct io_list finished;		  /* for done() */
@@ -66,6 +69,11 @@ extern const struct ioq_engine_ops ioq_sync_engine, ioq_uring_engine;
 void ioq_next_step(struct io *io, struct ioq_step *step);
 /* The step that was started has ended with res bytes or a negative errno. */
 void ioq_stepped(struct ioq *q, struct io *io, ssize_t res);
+/*
+ * So many steps are worth being told of together: at most IOQ_AWAIT_MAX, and
+ * 1 unless many direct transfers and nothing else run (docs/decisions/0018).
+ */
+unsigned int ioq_steps_to_await(const struct ioq *q);
 /* Event number i has count in it and ready() is due. */
 void ioq_fired(struct ioq *q, unsigned int i, uint64_t count);
 

@@ -7,23 +7,17 @@
  * of the first round from then on.
  */
 #include <fcntl.h>
-#include <liburing.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "disk/ioq_engine.h"
+#include "disk/ioq_uring_private.h"
 
 #define SQ_ENTRIES_MAX 1024
 /* So many reads go without an inline attempt after one that found nothing. */
 #define READS_AFTER_MISS 8
-
-/* user_data: the address of an io, or one of these. */
-#define TAG_CANCEL   UINT64_C(1)
-#define TAG_EVENT(i) ((uint64_t)(i) << 2 | 2)
 
 /* For the ring's owner alone: completions wait until it asks. Linux 6.1. */
 #define SETUP_DEFERRED                                             \
@@ -33,27 +27,17 @@
 #define SETUP_COOPERATIVE \
 	(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
-struct uring {
-	struct io_uring ring;
-	uint64_t counts[IOQ_EVENTS_MAX]; /* the ring reads eventfds into it */
-	uint32_t armed;			 /* a bit for each event */
-	bool is_enabled;		 /* the first round has begun */
-	bool polls; /* a read of a nonblocking eventfd doesn't wait */
-	int error;  /* of an event: the thread can't go on */
-	int slow_read_fd, slow_write_fd; /* RWF_NOWAIT is unknown there */
-	unsigned int reads_to_skip;
-};
-
 /* --- opening --------------------------------------------------------- */
 
 static int setup(struct io_uring *ring, unsigned int depth, unsigned int flags)
 {
 	unsigned int entries = depth + IOQ_EVENTS_MAX;
+	unsigned int chains = (IOQ_EVENTS_MAX + 1) * IOQ_AWAIT_MAX;
 	struct io_uring_params p;
 
 	memset(&p, 0, sizeof(p));
 	p.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-	p.cq_entries = 2 * entries;
+	p.cq_entries = 2 * entries + chains;
 	if (entries > SQ_ENTRIES_MAX)
 		entries = SQ_ENTRIES_MAX;
 	return io_uring_queue_init_params(entries, ring, &p);
@@ -257,13 +241,18 @@ static int enable(struct uring *u)
 	return 0;
 }
 
-static struct io_uring_sqe *get_sqe(struct uring *u)
+bool uring_has_room(struct uring *u, unsigned int sqes)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	if (io_uring_sq_space_left(&u->ring) >= sqes)
+		return true;
+	if (enable(u) < 0 || io_uring_submit(&u->ring) < 0)
+		return false;
+	return io_uring_sq_space_left(&u->ring) >= sqes;
+}
 
-	if (sqe || enable(u) < 0 || io_uring_submit(&u->ring) < 0)
-		return sqe;
-	return io_uring_get_sqe(&u->ring);
+struct io_uring_sqe *uring_get_sqe(struct uring *u)
+{
+	return uring_has_room(u, 1) ? io_uring_get_sqe(&u->ring) : NULL;
 }
 
 static int uring_start(struct ioq *q, struct io *io)
@@ -278,7 +267,7 @@ static int uring_start(struct ioq *q, struct io *io)
 		ioq_stepped(q, io, res);
 		return 0;
 	}
-	sqe = get_sqe(u);
+	sqe = uring_get_sqe(u);
 	if (!sqe)
 		return -EAGAIN;
 	prepare(sqe, io->fd, &step);
@@ -286,69 +275,30 @@ static int uring_start(struct ioq *q, struct io *io)
 	return 0;
 }
 
-/* --- events ---------------------------------------------------------- */
-
-static void arm(struct uring *u, struct ioq_event *ev, unsigned int i)
-{
-	struct io_uring_sqe *sqe = get_sqe(u);
-
-	if (!sqe)
-		return; /* in the next round */
-	if (u->polls)
-		io_uring_prep_poll_add(sqe, ev->fd, POLLIN);
-	else
-		io_uring_prep_read(sqe, ev->fd, &u->counts[i],
-				   sizeof(u->counts[i]), 0);
-	io_uring_sqe_set_data64(sqe, TAG_EVENT(i));
-	u->armed |= UINT32_C(1) << i;
-	ev->watched = true;
-}
-
-static void arm_all(struct ioq *q)
-{
-	struct uring *u = q->host;
-	unsigned int i;
-
-	for (i = 0; i < q->event_count; i++)
-		if (!(u->armed & UINT32_C(1) << i))
-			arm(u, q->events[i], i);
-}
-
-static void take_event(struct ioq *q, unsigned int i, int res)
-{
-	struct uring *u = q->host;
-	ssize_t n = res;
-
-	u->armed &= ~(UINT32_C(1) << i);
-	q->events[i]->watched = false;
-	if (u->polls && res > 0) {
-		n = read(q->events[i]->fd, &u->counts[i], sizeof(uint64_t));
-		n = n < 0 ? -errno : n;
-	} else if (res == -EAGAIN) {
-		u->polls = true; /* before Linux 5.16 */
-	}
-	if (n == sizeof(uint64_t))
-		ioq_fired(q, i, u->counts[i]);
-	else if (n != -EAGAIN && n != -EINTR && n != -ECANCELED)
-		u->error = n < 0 ? (int)n : -EIO;
-}
-
 /* --- a round --------------------------------------------------------- */
+
+static void take(struct ioq *q, const struct io_uring_cqe *cqe)
+{
+	struct uring *u = q->host;
+	uint64_t tag = cqe->user_data;
+
+	if (!(tag & TAG_KIND))
+		ioq_stepped(q, io_uring_cqe_get_data(cqe), cqe->res);
+	else if ((tag & TAG_KIND) == TAG_EVENT)
+		uring_take_event(q, (unsigned int)(tag >> 2), cqe->res);
+	else if (tag == TAG_TICK)
+		u->ticks = false;
+}
 
 static void reap(struct ioq *q)
 {
 	struct uring *u = q->host;
 	struct io_uring_cqe *cqe;
 	unsigned int head, seen = 0;
-	uint64_t data;
 
 	io_uring_for_each_cqe(&u->ring, head, cqe)
 	{
-		data = cqe->user_data;
-		if (data & 2)
-			take_event(q, (unsigned int)(data >> 2), cqe->res);
-		else if (data != TAG_CANCEL)
-			ioq_stepped(q, io_uring_cqe_get_data(cqe), cqe->res);
+		take(q, cqe);
 		seen++;
 	}
 	io_uring_cq_advance(&u->ring, seen);
@@ -363,7 +313,7 @@ static bool has_kernel_work(const struct uring *u)
 	       (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
 }
 
-static int enter(struct uring *u, uint64_t timeout_ns)
+static int enter(struct uring *u, uint64_t timeout_ns, unsigned int n)
 {
 	struct __kernel_timespec ts;
 	struct io_uring_cqe *cqe;
@@ -373,21 +323,22 @@ static int enter(struct uring *u, uint64_t timeout_ns)
 			       ? io_uring_submit_and_get_events(&u->ring)
 			       : 0;
 	if (timeout_ns == IOQ_FOREVER)
-		return io_uring_submit_and_wait(&u->ring, 1);
+		return io_uring_submit_and_wait(&u->ring, n);
 	ts.tv_sec = (long long)(timeout_ns / NS_PER_S);
 	ts.tv_nsec = (long long)(timeout_ns % NS_PER_S);
-	return io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
+	return io_uring_submit_and_wait_timeout(&u->ring, &cqe, n, &ts, NULL);
 }
 
 static int uring_wait(struct ioq *q, uint64_t timeout_ns)
 {
 	struct uring *u = q->host;
+	unsigned int n;
 	int r = enable(u);
 
 	if (r)
 		return r;
-	arm_all(q);
-	r = enter(u, timeout_ns);
+	n = uring_prepare_wait(q);
+	r = enter(u, timeout_ns, n);
 	reap(q);
 	if (r < 0 && r != -ETIME && r != -EINTR && r != -EAGAIN && r != -EBUSY)
 		return r;
@@ -403,19 +354,9 @@ static int uring_wait(struct ioq *q, uint64_t timeout_ns)
 static void disarm_all(struct ioq *q)
 {
 	struct uring *u = q->host;
-	struct io_uring_sqe *sqe;
-	unsigned int i;
 	int r;
 
-	for (i = 0; i < q->event_count; i++) {
-		if (!(u->armed & UINT32_C(1) << i))
-			continue;
-		sqe = get_sqe(u);
-		if (!sqe)
-			return;
-		io_uring_prep_cancel64(sqe, TAG_EVENT(i), 0);
-		io_uring_sqe_set_data64(sqe, TAG_CANCEL);
-	}
+	uring_disarm_events(u);
 	while (u->armed) {
 		r = io_uring_submit_and_wait(&u->ring, 1);
 		if (r < 0 && r != -EINTR)
