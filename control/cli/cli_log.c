@@ -57,9 +57,23 @@ static bool ask_console(struct cli_vm *vm, uint64_t *position)
 	       cli_log_bytes(vm->dir, VMDIR_CONSOLE_LOG) <= reply->position;
 }
 
-/* Prints what comes after position, until the VM's process ends. */
+/* Its process has ended since it was asked: the log has the rest of it. */
+static int print_rest(struct cli_vm *vm, struct sink *sink, uint64_t shown,
+		      struct err *e)
+{
+	int r;
+
+	cli_vm_await_end(vm, LOG_MS);
+	r = cli_log_rest(vm->dir, VMDIR_CONSOLE_LOG, shown, put, sink, e);
+	return r == -ENOENT ? 0 : r;
+}
+
+/*
+ * Prints what comes after position, until the VM's process ends. Of the log
+ * on disk `shown` bytes were printed before.
+ */
 static int follow(struct cli_vm *vm, struct sink *sink, uint64_t position,
-		  struct err *e)
+		  uint64_t shown, struct err *e)
 {
 	struct client_attach_options options = {
 		.readonly = true,
@@ -70,9 +84,8 @@ static int follow(struct cli_vm *vm, struct sink *sink, uint64_t position,
 	struct cli_copy c;
 	int r = client_attach(&a, vm->socket, &options, e);
 
-	/* It ended in between: the log has everything. */
 	if (client_is_gone(r))
-		return 0;
+		return print_rest(vm, sink, shown, e);
 	if (r)
 		return cli_vm_explain(vm, &a.problem, r, e);
 	put(sink, (const char *)a.early.data, a.early.len);
@@ -85,7 +98,7 @@ static int follow(struct cli_vm *vm, struct sink *sink, uint64_t position,
 static int console_log(const struct cli *cli, struct cli_vm *vm,
 		       struct sink *sink, struct err *e)
 {
-	uint64_t lines = 0, position = 0;
+	uint64_t lines = 0, position = 0, shown;
 	size_t from = 0;
 	int r;
 
@@ -98,7 +111,9 @@ static int console_log(const struct cli *cli, struct cli_vm *vm,
 		if (lines)
 			from = cli_tail(bytes, vm->reply.body.len, lines);
 		r = put(sink, bytes + from, vm->reply.body.len - from);
+		shown = position;
 	} else {
+		shown = cli_log_bytes(vm->dir, VMDIR_CONSOLE_LOG);
 		r = cli_log_copy(vm->dir, VMDIR_CONSOLE_LOG, lines, put, sink,
 				 e);
 		/* A VM that has printed nothing has an empty log. */
@@ -107,7 +122,7 @@ static int console_log(const struct cli *cli, struct cli_vm *vm,
 	if (r < 0)
 		return r;
 	if (cli_has(cli, CLI_FOLLOW) && vm->alive && !cli_out_failed())
-		return follow(vm, sink, position, e);
+		return follow(vm, sink, position, shown, e);
 	return 0;
 }
 

@@ -93,33 +93,71 @@ static int copy_part(const struct part *p,
 	return r;
 }
 
+/* Both parts of a log. */
+struct log {
+	struct part old, now;
+};
+
+static int open_log(struct log *l, int dir, const char *name, struct err *e)
+{
+	open_part(&l->old, dir, name, VMDIR_OLD_SUFFIX);
+	open_part(&l->now, dir, name, "");
+	if (l->old.fd < 0 && l->now.fd < 0)
+		return err_set(e, -ENOENT, "there is no %s yet", name);
+	return 0;
+}
+
+static int copy_log(struct log *l, const char *name,
+		    int (*put)(void *ctx, const char *bytes, size_t len),
+		    void *ctx, struct err *e)
+{
+	int r = 0;
+
+	if (l->old.fd >= 0)
+		r = copy_part(&l->old, put, ctx);
+	if (!r && l->now.fd >= 0)
+		r = copy_part(&l->now, put, ctx);
+	if (l->old.fd >= 0)
+		close(l->old.fd);
+	if (l->now.fd >= 0)
+		close(l->now.fd);
+	return r < 0 ? err_sys(e, r, "%s", name) : r;
+}
+
 int cli_log_copy(int dir, const char *name, uint64_t lines,
 		 int (*put)(void *ctx, const char *bytes, size_t len),
 		 void *ctx, struct err *e)
 {
-	struct part old, now;
-	int r = 0;
+	struct log l;
+	int r = open_log(&l, dir, name, e);
 
-	open_part(&old, dir, name, VMDIR_OLD_SUFFIX);
-	open_part(&now, dir, name, "");
-	if (old.fd < 0 && now.fd < 0)
-		return err_set(e, -ENOENT, "there is no %s yet", name);
+	if (r)
+		return r;
 	if (lines) {
-		seek_lines(&now, &lines);
-		if (lines && old.fd >= 0)
-			seek_lines(&old, &lines);
+		seek_lines(&l.now, &lines);
+		if (lines && l.old.fd >= 0)
+			seek_lines(&l.old, &lines);
 		else
-			old.at = old.end;
+			l.old.at = l.old.end;
 	}
-	if (old.fd >= 0)
-		r = copy_part(&old, put, ctx);
-	if (!r && now.fd >= 0)
-		r = copy_part(&now, put, ctx);
-	if (old.fd >= 0)
-		close(old.fd);
-	if (now.fd >= 0)
-		close(now.fd);
-	return r < 0 ? err_sys(e, r, "%s", name) : r;
+	return copy_log(&l, name, put, ctx, e);
+}
+
+int cli_log_rest(int dir, const char *name, uint64_t from,
+		 int (*put)(void *ctx, const char *bytes, size_t len),
+		 void *ctx, struct err *e)
+{
+	uint64_t in_old;
+	struct log l;
+	int r = open_log(&l, dir, name, e);
+
+	if (r)
+		return r;
+	in_old = (uint64_t)l.old.end < from ? (uint64_t)l.old.end : from;
+	l.old.at = (off_t)in_old;
+	from -= in_old;
+	l.now.at = (uint64_t)l.now.end < from ? l.now.end : (off_t)from;
+	return copy_log(&l, name, put, ctx, e);
 }
 
 uint64_t cli_log_bytes(int dir, const char *name)

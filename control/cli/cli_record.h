@@ -36,6 +36,11 @@ int cli_log_copy(int dir, const char *name, uint64_t lines,
 		 int (*put)(void *ctx, const char *bytes, size_t len),
 		 void *ctx, struct err *e);
 
+/* All but its first `from` bytes; else as above. */
+int cli_log_rest(int dir, const char *name, uint64_t from,
+		 int (*put)(void *ctx, const char *bytes, size_t len),
+		 void *ctx, struct err *e);
+
 /* The bytes that dir/logs/NAME and its rotated part hold. */
 uint64_t cli_log_bytes(int dir, const char *name);
 

@@ -149,6 +149,36 @@ def a_process_that_ends_while_it_is_attached_is_told_so(home):
         played.join()
 
 
+def answer_and_end(listener, path):
+    """A process that is asked for its console, prints on and ends while it is
+    asked to go on telling."""
+    asked, _ = listener.accept()
+    while b"\r\n\r\n" not in asked.recv(65536):
+        pass
+    asked.sendall(b"HTTP/1.1 200 OK\r\nAmber-Position: 4\r\nContent-Length: 4\r\n\r\none\n")
+    attached, _ = listener.accept()
+    with open(path, "w", encoding="ascii") as log:
+        log.write("one\ntwo\n")
+    attached.close()
+    asked.close()
+
+
+def what_a_vm_prints_before_it_ends_is_followed(home):
+    home.amber("create", "--name", "web", guest("hello"))
+    os.makedirs(home.dir + "/run/web")
+    os.makedirs(home.path("web", "logs"), exist_ok=True)
+    with open(home.path("web", "lock"), "a+", encoding="ascii") as lock, \
+            socket.socket(socket.AF_UNIX) as listener:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        listener.bind(home.dir + "/run/web/api.sock")
+        listener.listen()
+        played = threading.Thread(target=answer_and_end, daemon=True,
+                                  args=[listener, home.path("web", "logs", "console.log")])
+        played.start()
+        equal(home.amber("log", "-f", "web").out, "one\ntwo\n")
+        played.join()
+
+
 if __name__ == "__main__":
     run([run_attaches_and_the_escape_key_detaches,
          the_terminal_is_restored_whatever_ends_it,
@@ -159,4 +189,5 @@ if __name__ == "__main__":
          log_follows_until_the_end,
          a_pipe_talks_to_the_guest,
          top_draws_and_ends_at_q,
-         a_process_that_ends_while_it_is_attached_is_told_so])
+         a_process_that_ends_while_it_is_attached_is_told_so,
+         what_a_vm_prints_before_it_ends_is_followed])
