@@ -29,6 +29,11 @@ struct conversion {
 	struct err *e;
 };
 
+static const struct file_ops *files_of(const struct convert *c)
+{
+	return c->files ? c->files : &file_ops_real;
+}
+
 static int look(void *ctx, uint64_t at, uint64_t left, uint64_t *n,
 		enum copy_what *what)
 {
@@ -49,14 +54,16 @@ static int peek(void *ctx, void *out, uint64_t n, uint64_t at)
 
 static int open_new(struct conversion *k, const struct new_file *f)
 {
-	struct disk_config config = { .format = k->c->format };
+	struct disk_config config = { .format = k->c->format,
+				      .files = k->c->files };
+	enum ioq_engine engine = k->c->files ? IOQ_SYNC : IOQ_AUTO;
 	int r;
 
 	config.locked_fd = f->fd; /* nobody else knows it yet */
 	config.path = f->path;
 	r = disk_open(&k->to, &config, k->e);
 	if (!r)
-		r = ioq_open(&k->q, IOQ_AUTO, 64, NULL, k->e);
+		r = ioq_open(&k->q, engine, 64, k->c->files, k->e);
 	if (!r)
 		disk_attach(k->to, k->q);
 	return r;
@@ -71,7 +78,7 @@ static int make_new(struct conversion *k, const struct new_file *f)
 			       ? err_sys(k->e, -errno, "%s", f->path)
 			       : 0;
 	k->c->options.bytes = bytes;
-	return qcow2_create(f->fd, &k->c->options, &file_ops_real, k->e);
+	return qcow2_create(f->fd, &k->c->options, files_of(k->c), k->e);
 }
 
 /* What is written when it is closed could fail without a word. */
@@ -142,7 +149,7 @@ int disk_convert(struct disk *from, const char *path, struct convert *c,
 		return r;
 	r = disk_explain(from, fill(&k, &f), e);
 	if (!r)
-		r = new_file_publish(&f, e);
+		r = new_file_publish(&f, files_of(c), e);
 	new_file_close(&f);
 	return r;
 }

@@ -10,6 +10,7 @@ struct convert {
 	enum disk_format format;      /* of the new image */
 	struct qcow2_options options; /* bytes is set from the source */
 	bool compresses;	      /* DISK_QCOW2: clusters, where it pays */
+	const struct file_ops *files; /* borrowed; NULL: file_ops_real */
 	/* How far, 0..1000; other than 0 ends it with -ECANCELED. */
 	int (*progress)(void *ctx, unsigned int permille);
 	void *ctx;
@@ -17,8 +18,9 @@ struct convert {
 
 /*
  * A new image at path, which must not exist, with what from shows. It appears
- * under its name when it is whole and on the disk: nothing half-done is left
- * behind. Errors: -EEXIST, -ECANCELED, what reading and writing gives.
+ * under its name when it is whole, and on the disk unless c->files has it
+ * otherwise: nothing half-done is left behind. Errors: -EEXIST, -ECANCELED,
+ * what reading and writing gives.
  */
 int disk_convert(struct disk *from, const char *path, struct convert *c,
 		 struct err *e);
@@ -38,8 +40,9 @@ struct new_file {
 };
 
 int new_file_open(struct new_file *f, const char *path, struct err *e);
-/* Syncs it, gives it its name and syncs that. -EEXIST. */
-int new_file_publish(struct new_file *f, struct err *e);
+/* Syncs it by files, gives it its name and syncs that. -EEXIST. */
+int new_file_publish(struct new_file *f, const struct file_ops *files,
+		     struct err *e);
 /* Closes it; what was not published is gone. */
 void new_file_close(struct new_file *f);
 

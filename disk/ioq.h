@@ -57,6 +57,8 @@ struct file_ops {
 };
 
 extern const struct file_ops file_ops_real;
+/* Nothing is synced: for files that a power cut may cost. */
+extern const struct file_ops file_ops_unsynced;
 
 /*
  * Opens a queue for up to depth operations at once (more are kept waiting

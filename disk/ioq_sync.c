@@ -52,6 +52,25 @@ const struct file_ops file_ops_real = {
 	.begin_sync = real_begin_sync,
 };
 
+static ssize_t unsynced_pwritev(void *ctx, int fd, const struct iovec *iov,
+				int n, off_t offset, int flags)
+{
+	return real_pwritev(ctx, fd, iov, n, offset, flags & ~RWF_DSYNC);
+}
+
+static int no_fdatasync(void *ctx, int fd)
+{
+	(void)ctx, (void)fd;
+	return 0;
+}
+
+const struct file_ops file_ops_unsynced = {
+	.preadv = real_preadv,
+	.pwritev = unsynced_pwritev,
+	.fdatasync = no_fdatasync,
+	.fallocate = real_fallocate,
+};
+
 static ssize_t call(const struct file_ops *f, int fd,
 		    const struct ioq_step *step)
 {

@@ -10,6 +10,7 @@
 
 #include "base/kill_point.h"
 #include "disk/convert.h"
+#include "disk/file_io.h"
 #include "disk/paths.h"
 
 #define MODE 0644 /* and the umask */
@@ -70,12 +71,12 @@ static int give_name(struct new_file *f)
 		       : 0;
 }
 
-static int sync_directory(const char *path)
+static int sync_directory(const char *path, const struct file_ops *files)
 {
 	char *directory = path_parent(path);
 	int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 			   : -1;
-	int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+	int r = fd < 0 ? -errno : file_sync(files, fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -83,9 +84,10 @@ static int sync_directory(const char *path)
 	return r;
 }
 
-int new_file_publish(struct new_file *f, struct err *e)
+int new_file_publish(struct new_file *f, const struct file_ops *files,
+		     struct err *e)
 {
-	int r = fsync(f->fd) < 0 ? -errno : 0;
+	int r = file_sync(files, f->fd);
 
 	KILL_POINT("file-synced");
 	if (!r)
@@ -94,7 +96,7 @@ int new_file_publish(struct new_file *f, struct err *e)
 	if (r == -EEXIST)
 		return err_set(e, r, "%s exists already", f->path);
 	if (!r)
-		r = sync_directory(f->path);
+		r = sync_directory(f->path, files);
 	return r ? err_sys(e, r, "%s", f->path) : 0;
 }
 

@@ -62,7 +62,7 @@ static int make_image(const struct disk *d, const char *path,
 	if (!r) {
 		r = qcow2_create(f.fd, &options, d->files, e);
 		if (!r)
-			r = new_file_publish(&f, e);
+			r = new_file_publish(&f, &file_ops_real, e);
 		new_file_close(&f);
 	}
 	free(name);

@@ -315,7 +315,7 @@ static int publish_disks(struct snapshot_import *k, struct err *e)
 			continue;
 		if (fchmod(k->disk[i].fd, OVERLAY_FROZEN) < 0)
 			return err_sys(e, -errno, "%s", k->disk[i].path);
-		r = new_file_publish(&k->disk[i], e);
+		r = new_file_publish(&k->disk[i], &file_ops_real, e);
 		k->is_published[i] = !r;
 	}
 	return r;

@@ -17,7 +17,8 @@ const char cli_about_disk[] =
 	"internal snapshot that QEMU made (info lists them), which --snapshot "
 	"shows without going back. bench measures the "
 	"disk layer.\n\n"
-	"A new image appears under its name when it is whole and on the disk; "
+	"A new image appears under its name when it is whole and on the disk "
+	"(convert --no-sync: when it is whole, as qemu-img has it); "
 	"one that exists is never replaced. An image that a VM or QEMU uses "
 	"is not opened. A backing file is opened only beside the image that "
 	"names it, or in --allow-backing DIR.";

@@ -194,7 +194,7 @@ static int create_file(const char *path, enum disk_format format,
 		return r;
 	r = fill_file(f.fd, path, format, o, e);
 	if (!r)
-		r = new_file_publish(&f, e);
+		r = new_file_publish(&f, &file_ops_real, e);
 	new_file_close(&f);
 	return r;
 }

@@ -267,6 +267,7 @@ int cli_disk_convert(const struct cli *cli)
 		c.format = DISK_QCOW2;
 	c.options = o.image;
 	c.compresses = cli_has(cli, CLI_COMPRESS);
+	c.files = cli_has(cli, CLI_NO_SYNC) ? &file_ops_unsynced : NULL;
 	if (o.image.backing || o.prealloc ||
 	    (c.compresses && c.format != DISK_QCOW2)) {
 		cli_error(NULL, "convert: %s",

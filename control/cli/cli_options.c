@@ -107,6 +107,8 @@ static const struct cli_option rows[CLI_OPTION_COUNT] = {
 	SWITCH(CLI_UNSAFE, 'u', "unsafe",
 	       "Only change the name; the content is the caller's business"),
 	SWITCH(CLI_COMPRESS, 'c', "compress", "Compress what is written"),
+	SWITCH(CLI_NO_SYNC, 0, "no-sync",
+	       "Don't wait for the disk: a power cut may cost the new image"),
 	VALUE(CLI_SNAPSHOT, 0, "snapshot", "NAME", CLI_WORD_NONE,
 	      "What the internal snapshot of that name or id shows"),
 	VALUE(CLI_BASE, 0, "base", "FILE", CLI_WORD_FILE,

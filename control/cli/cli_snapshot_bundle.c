@@ -67,7 +67,7 @@ static int export_to(struct snapshot_export *x, const char *file, struct err *e)
 	x->out = f.fd;
 	r = snapshot_export(x, e);
 	if (!r)
-		r = new_file_publish(&f, e);
+		r = new_file_publish(&f, &file_ops_real, e);
 	new_file_close(&f);
 	return r;
 }

@@ -68,7 +68,7 @@ def a_mistake_is_one_line_and_leaves_nothing(home):
 
 def what_is_converted_is_the_same(home):
     flat(home)
-    for i, options in enumerate(([], ["-o", "cluster_size=512"], ["-o", "extended_l2=on"],
+    for i, options in enumerate(([], ["--no-sync"], ["-o", "cluster_size=512"], ["-o", "extended_l2=on"],
                                  ["-o", "compat=0.10"], ["-o", "cluster_size=2M"])):
         disk(home, "convert", *options, "flat.raw", f"{i}.qcow2")
         sh(home, "qemu-img", "check", "-q", f"{i}.qcow2")
