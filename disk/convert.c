@@ -56,14 +56,13 @@ static int open_new(struct conversion *k, const struct new_file *f)
 {
 	struct disk_config config = { .format = k->c->format,
 				      .files = k->c->files };
-	enum ioq_engine engine = k->c->files ? IOQ_SYNC : IOQ_AUTO;
 	int r;
 
 	config.locked_fd = f->fd; /* nobody else knows it yet */
 	config.path = f->path;
 	r = disk_open(&k->to, &config, k->e);
 	if (!r)
-		r = ioq_open(&k->q, engine, 64, k->c->files, k->e);
+		r = ioq_open(&k->q, IOQ_SYNC, 64, k->c->files, k->e);
 	if (!r)
 		disk_attach(k->to, k->q);
 	return r;
