@@ -130,14 +130,12 @@ static void cancel(struct uring *u, uint64_t tag)
 	io_uring_sqe_set_data64(sqe, TAG_IGNORED);
 }
 
-/* They come back, and are armed loud then. */
-static void cancel_quiet(struct ioq *q)
+static void cancel_all(struct uring *u, uint32_t events)
 {
-	struct uring *u = q->host;
 	unsigned int i;
 
-	for (i = 0; i < q->event_count; i++)
-		if (u->armed & ~u->loud & BIT(i))
+	for (i = 0; events; i++, events >>= 1)
+		if (events & 1)
 			cancel(u, event_tag(i));
 }
 
@@ -153,7 +151,8 @@ unsigned int uring_prepare_wait(struct ioq *q)
 	if (n == 1 || !all || u->polls)
 		return 1;
 	if (u->armed != u->loud) {
-		cancel_quiet(q);
+		/* The quiet ones come back, and are armed loud then. */
+		cancel_all(u, u->armed & ~u->loud);
 		return 1;
 	}
 	return start_clock(u) ? n : 1;
@@ -181,9 +180,5 @@ void uring_take_event(struct ioq *q, unsigned int i, int res)
 
 void uring_disarm_events(struct uring *u)
 {
-	unsigned int i;
-
-	for (i = 0; i < IOQ_EVENTS_MAX; i++)
-		if (u->armed & BIT(i))
-			cancel(u, event_tag(i));
+	cancel_all(u, u->armed);
 }

@@ -107,6 +107,14 @@ static int open_log(struct log *l, int dir, const char *name, struct err *e)
 	return 0;
 }
 
+static void close_log(const struct log *l)
+{
+	if (l->old.fd >= 0)
+		close(l->old.fd);
+	if (l->now.fd >= 0)
+		close(l->now.fd);
+}
+
 static int copy_log(struct log *l, const char *name,
 		    int (*put)(void *ctx, const char *bytes, size_t len),
 		    void *ctx, struct err *e)
@@ -117,10 +125,7 @@ static int copy_log(struct log *l, const char *name,
 		r = copy_part(&l->old, put, ctx);
 	if (!r && l->now.fd >= 0)
 		r = copy_part(&l->now, put, ctx);
-	if (l->old.fd >= 0)
-		close(l->old.fd);
-	if (l->now.fd >= 0)
-		close(l->now.fd);
+	close_log(l);
 	return r < 0 ? err_sys(e, r, "%s", name) : r;
 }
 
@@ -143,37 +148,35 @@ int cli_log_copy(int dir, const char *name, uint64_t lines,
 	return copy_log(&l, name, put, ctx, e);
 }
 
+/* Moves p->at by as many of *bytes as it has, and lessens *bytes by them. */
+static void skip(struct part *p, uint64_t *bytes)
+{
+	p->at = (uint64_t)p->end < *bytes ? p->end : (off_t)*bytes;
+	*bytes -= (uint64_t)p->at;
+}
+
 int cli_log_rest(int dir, const char *name, uint64_t from,
 		 int (*put)(void *ctx, const char *bytes, size_t len),
 		 void *ctx, struct err *e)
 {
-	uint64_t in_old;
 	struct log l;
 	int r = open_log(&l, dir, name, e);
 
 	if (r)
 		return r;
-	in_old = (uint64_t)l.old.end < from ? (uint64_t)l.old.end : from;
-	l.old.at = (off_t)in_old;
-	from -= in_old;
-	l.now.at = (uint64_t)l.now.end < from ? l.now.end : (off_t)from;
+	skip(&l.old, &from);
+	skip(&l.now, &from);
 	return copy_log(&l, name, put, ctx, e);
 }
 
 uint64_t cli_log_bytes(int dir, const char *name)
 {
-	struct part p;
-	uint64_t sum;
+	struct log l;
 
-	open_part(&p, dir, name, "");
-	sum = (uint64_t)p.end;
-	if (p.fd >= 0)
-		close(p.fd);
-	open_part(&p, dir, name, VMDIR_OLD_SUFFIX);
-	sum += (uint64_t)p.end;
-	if (p.fd >= 0)
-		close(p.fd);
-	return sum;
+	if (open_log(&l, dir, name, NULL))
+		return 0;
+	close_log(&l);
+	return (uint64_t)l.old.end + (uint64_t)l.now.end;
 }
 
 size_t cli_tail(const char *bytes, size_t len, uint64_t lines)

@@ -98,19 +98,22 @@ def touch_memory(mib):
     os.waitpid(pid, 0)
 
 
-def ours(path, *options):
-    """(requests per second, seconds of CPU for each)"""
+def begin(options):
+    """The CPU time before a measurement, for which all is ready."""
     if "-w" in options:
         touch_memory(WRITTEN_MIB)
-    cpu = child_cpu()
+    return child_cpu()
+
+
+def ours(path, *options):
+    """(requests per second, seconds of CPU for each)"""
+    cpu = begin(options)
     done = json.loads(sh(AMBER, "disk", "bench", "--json", *options, path))
     return done["requests_per_second"], (child_cpu() - cpu) / done["requests"]
 
 
 def theirs(path, count, *options):
-    if "-w" in options:
-        touch_memory(WRITTEN_MIB)
-    cpu = child_cpu()
+    cpu = begin(options)
     text = sh("qemu-img", "bench", "-f", "qcow2", "-c", str(count), *options, path)
     seconds = float(re.search(r"in ([\d.]+) seconds", text).group(1))
     return count / seconds, (child_cpu() - cpu) / count

@@ -11,8 +11,7 @@
 
 #define SUITE_TIMEOUT_S 60
 
-/* What this process has computed, in ns: a busy machine doesn't make it more.
- */
+/* CPU time of this process, in ns: a busy machine doesn't make it more. */
 static inline uint64_t suite_cpu_ns(void)
 {
 	struct timespec t;
